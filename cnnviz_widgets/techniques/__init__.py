@@ -1,0 +1,1 @@
+"""One module per technique: tensors in, tensors out. No widget, no figure, no state."""

@@ -1,0 +1,33 @@
+"""What the techniques' settings have in common: how they are checked, and how a wrong one is named."""
+
+import difflib
+import operator
+from collections.abc import Iterable
+
+from ..errors import WrongSetting
+from ..i18n import _
+
+
+def whole_number(name: str, value: object, least: int) -> int:
+    """`value` as an int of at least `least`; raises `WrongSetting` (which calls it `name`) for anything else."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or number < least:
+        message = _("The {name} must be a whole number of at least {least}, not {value!r}.")
+        raise WrongSetting(message.format(name=name, least=least, value=value)) from None
+    return number
+
+
+def one_of(name: str, value: object, choices: Iterable[str]) -> str:
+    """`value` when it is among `choices`; otherwise raises `WrongSetting`, which offers the nearest of them."""
+    choices = list(choices)
+    if value in choices:
+        return value
+    message = _("There is no {name} called {value!r}: choose one of {choices}.")
+    text = message.format(name=name, value=value, choices=", ".join(choices))
+    near = difflib.get_close_matches(str(value), choices, n=1)
+    if near:
+        text += " " + _("Did you mean {near!r}?").format(near=near[0])
+    raise WrongSetting(text)
