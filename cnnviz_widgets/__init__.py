@@ -1,0 +1,54 @@
+"""See and touch what a convolutional network does with a picture.
+
+The names below are fetched from their modules when they are first used, so that importing the package costs nothing
+and using it as a plain torch library never imports a widget.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "CnnvizError": "errors",
+    "PICTURES": "images",
+    "Network": "networks",
+    "load_network": "networks",
+    "layer_tree": "layers",
+    "record": "layers",
+    "KERNELS": "techniques.convolution",
+    "convolve": "techniques.convolution",
+    "kernel": "techniques.convolution",
+    "output_size": "techniques.convolution",
+    "padding_amounts": "techniques.convolution",
+    "random_kernels": "techniques.convolution",
+    "visits": "techniques.convolution",
+    "FILLS": "techniques.occlusion",
+    "OcclusionMap": "techniques.occlusion",
+    "occlude": "techniques.occlusion",
+    "occlusion": "techniques.occlusion",
+    "occlusion_steps": "techniques.occlusion",
+    "ImageView": "views",
+    "ConvolutionExplorer": "explorers",
+    "OcclusionExplorer": "explorers",
+    "SlidingWindowExplorer": "explorers",
+    "Predict": "exercises",
+    "check": "exercises",
+    "hint": "exercises",
+    "solution": "exercises",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> object:
+    """The public `name`, from the module that defines it."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """What can be imported, for completion."""
+    return sorted({*globals(), *__all__})
