@@ -11,3 +11,6 @@ c.ContentsManager.pre_save_hook = strip_widget_views
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
+
+# Lessons need no language servers, and looking for them starts other programs.
+c.LanguageServerManager.autodetect = False
