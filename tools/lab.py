@@ -1,9 +1,10 @@
 """Open the course in JupyterLab: what `make lab` runs. Further options go to JupyterLab as they are."""
 
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 COURSE = Path(__file__).resolve().parent.parent
@@ -33,8 +34,6 @@ def options(course: Path, *, browser: bool, root: bool) -> list[str]:
         f"--LabApp.workspaces_dir={course / '.cache' / 'jupyter' / 'workspaces'}",
         # A port in use is passed over.
         "--ServerApp.port_retries=100",
-        # Ctrl-C stops at once, without asking.
-        "--ServerApp.answer_yes=True",
         # Of the log only the address and what went wrong.
         "--ServerApp.log_level=ERROR",
         "--LabApp.log_level=ERROR",
@@ -58,6 +57,20 @@ def surroundings(environment: Mapping[str, str], course: Path) -> dict[str, str]
     return changed
 
 
+def stop_on_ctrl_c(stop: Callable[..., None]) -> None:
+    """Let the first Ctrl-C call `stop`, which ends the kernels, and a second one break off at once.
+
+    JupyterLab itself asks a question first in a terminal, and skips the clearing up where there is no terminal.
+    """
+
+    def handle(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nStopping JupyterLab and its kernels.", flush=True)
+        stop(from_signal=True)
+
+    signal.signal(signal.SIGINT, handle)
+
+
 def _before(first: str, rest: str | None) -> str:
     return os.pathsep.join([first, rest] if rest else [first])
 
@@ -71,13 +84,14 @@ def main(arguments: list[str]) -> None:
     # This folder was put first by starting a script in it; its scripts are not modules for anybody else.
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).parent.resolve()]
     os.environ.update(surroundings(os.environ, COURSE))
-    # Jupyter's advice to those who write servers.
-    warnings.simplefilter("ignore", DeprecationWarning)
+    # Jupyter reads its configuration twice, and then warns that the second reading replaces the first.
     warnings.filterwarnings("ignore", message="Overriding existing pre_save_hook")
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     browser = browser_can_open(os.environ, sys.platform)
     print("Starting JupyterLab; Ctrl-C here stops it and every kernel.", flush=True)
-    LabApp.launch_instance([*options(COURSE, browser=browser, root=root), *arguments])
+    server = LabApp.initialize_server([*options(COURSE, browser=browser, root=root), *arguments])
+    stop_on_ctrl_c(server.stop)
+    server.start()
 
 
 if __name__ == "__main__":
