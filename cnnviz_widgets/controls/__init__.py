@@ -1,0 +1,21 @@
+"""What the reader moves: each control is a widget with a `value` that means something."""
+
+from .class_picker import ClassPicker
+from .image_picker import ImagePicker
+from .kernel_editor import KernelEditor
+from .number_grid import NumberGrid
+from .run_control import RunControl
+from .sliders import DilationSlider, KernelSizeSlider, PaddingPicker, SettingSlider, StrideSlider
+
+__all__ = [
+    "ClassPicker",
+    "DilationSlider",
+    "ImagePicker",
+    "KernelEditor",
+    "KernelSizeSlider",
+    "NumberGrid",
+    "PaddingPicker",
+    "RunControl",
+    "SettingSlider",
+    "StrideSlider",
+]

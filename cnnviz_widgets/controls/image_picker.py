@@ -1,0 +1,115 @@
+"""The course's pictures as thumbnails, and a place to bring one's own."""
+
+import base64
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+
+from .. import images, render
+from ..errors import CnnvizError
+from ..i18n import _
+
+HERE = Path(__file__).parent
+THUMBNAIL = 48  # pixels along the edge
+
+
+class ImagePicker(anywidget.AnyWidget):
+    """Thumbnails to choose from and a button to upload; `value` is the chosen picture's name, `image` its pixels.
+
+    An uploaded picture is added under its file name and chosen. One that cannot be read leaves `value` as it was and
+    puts a sentence into `error`.
+    """
+
+    _esm = HERE / "image_picker.js"
+    _css = HERE / "image_picker.css"
+
+    value = traitlets.Unicode().tag(sync=True)
+    choices = traitlets.List(traitlets.Dict()).tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
+    error = traitlets.Unicode("")
+
+    def __init__(self, value: str = "cat", names: tuple[str, ...] | None = None, **traits):
+        self._images: dict[str, np.ndarray] = {}
+        names = names or tuple(images.PICTURES)
+        words = {
+            "label": _("Picture"),
+            "upload": _("Your own picture …"),
+            "upload_help": _("Choose a picture file, or drop one here; it stays on this machine"),
+        }
+        choices = [_choice(name, _(images.PICTURES[name].title), images.load(name)) for name in names]
+        super().__init__(choices=choices, value=value, words=words, **traits)
+        self.on_msg(self._on_message)
+
+    @traitlets.validate("value")
+    def _known(self, proposal: dict) -> str:
+        names = [choice["name"] for choice in self.choices]
+        if proposal["value"] not in names:
+            raise traitlets.TraitError(
+                _("There is no picture “{name}”; there are {names}.").format(
+                    name=proposal["value"], names=", ".join(names)
+                )
+            )
+        return proposal["value"]
+
+    @property
+    def image(self) -> np.ndarray:
+        """The chosen picture: uint8 `[H, W, 3]`."""
+        return self._images[self.value] if self.value in self._images else images.load(self.value)
+
+    @property
+    def title(self) -> str:
+        """The chosen picture's title, or its file name."""
+        return next(choice["title"] for choice in self.choices if choice["name"] == self.value)
+
+    def upload(self, name: str, data: bytes) -> None:
+        """Add the picture in the file `name` with content `data` and choose it; a refusal goes to `error`."""
+        try:
+            image = images.load(data)
+        except CnnvizError as error:
+            self.complain(_("“{name}” was not taken. {reason}").format(name=name, reason=error))
+            return
+        while name in images.PICTURES:
+            name += " "  # a reader's file called "cat" is not the course's cat
+        again = self.value == name
+        self._images[name] = image
+        others = [choice for choice in self.choices if choice["name"] != name]
+        self.choices = [*others, _choice(name, name, image)]
+        self.error = ""
+        if again:  # the same name with other pixels: tell the observers all the same
+            self.notify_change({"name": "value", "old": name, "new": name, "owner": self, "type": "change"})
+        else:
+            self.value = name
+
+    def complain(self, sentence: str) -> None:
+        """Say `sentence` through `error`, also when it is the same one as before."""
+        self.error = ""
+        self.error = sentence
+
+    def _on_message(self, _widget: object, content: dict, buffers: list) -> None:
+        name = str(content.get("name", ""))
+        if content.get("kind") == "upload" and buffers:
+            self.upload(name, bytes(buffers[0]))
+        elif content.get("kind") == "too large":
+            self.complain(
+                _(
+                    "“{name}” has {megabytes:.0f} MB and your browser cannot read it to make it smaller; "
+                    "save it as a JPEG or PNG under 5 MB and try again."
+                ).format(name=name, megabytes=content["megabytes"])
+            )
+
+    def __repr__(self) -> str:
+        return "ImagePicker()"
+
+
+def _choice(name: str, title: str, image: np.ndarray) -> dict[str, str]:
+    height, width = image.shape[:2]
+    edge = min(height, width)
+    square = images.centre_crop(image, (edge, edge))
+    thumbnail = render.encode(images.resize(square, (THUMBNAIL, THUMBNAIL)), "jpeg", quality=80)
+    return {
+        "name": name,
+        "title": title,
+        "thumbnail": f"data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}",
+    }

@@ -1,0 +1,123 @@
+"""Run and Stop for what takes long, with its progress and the time that is left."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import ipywidgets as widgets
+import traitlets
+
+from ..i18n import _
+from ..worker import WORKER, Job
+
+BETWEEN_UPDATES = 0.1  # seconds: progress goes out at most ten times a second
+
+
+class RunControl(widgets.VBox):
+    """A Run button, a Stop button, a progress bar and the time left; `running` says whether work goes on.
+
+    `on_run(start)` says what Run does. `run` hands work to the package's worker and keeps the display; an earlier
+    piece of work that is not yet finished is dropped. `stop` stops it between two steps.
+    """
+
+    running = traitlets.Bool(False)
+    done = traitlets.Float(0.0, help="share of the steps taken, 0 to 1")
+
+    def __init__(self, verb: str | None = None, **traits):
+        verb = verb or _("Run")
+        half = {"width": "131px"}
+        self.run_button = widgets.Button(description=verb, tooltip=_("Start"), button_style="primary", layout=half)
+        self.stop_button = widgets.Button(
+            description=_("Stop"), tooltip=_("Stop and keep what is there"), disabled=True, layout=dict(half)
+        )
+        self._bar = widgets.FloatProgress(0.0, min=0.0, max=1.0, layout={"width": "266px", "height": "14px"})
+        self._left = widgets.Label("")
+        self._job: Job | None = None
+        self._started = 0.0
+        super().__init__(
+            [
+                widgets.HBox([self.run_button, self.stop_button], layout={"overflow": "visible"}),
+                self._bar,
+                self._left,
+            ],
+            **traits,
+        )
+        self.stop_button.on_click(lambda _button: self.stop())
+
+    def on_run(self, start: Callable[[], None]) -> None:
+        """Call `start()` when Run is clicked."""
+        self.run_button.on_click(lambda _button: start())
+
+    def run(
+        self,
+        steps: Callable[[], Iterable],
+        on_step: Callable[[Any, bool], None],
+        on_done: Callable[[Job], None],
+    ) -> Job:
+        """Work through `steps()` on the worker's thread.
+
+        Each step has `index`, how much is done, of `total`. `on_step(step, draw)` gets every step; `draw` is true at
+        most ten times a second, and for the last one. `on_done(job)` hears of the end: `job.finished`,
+        `job.cancelled` or `job.error`.
+        """
+        self._started = time.monotonic()
+        self._drawn = 0.0
+        self._show(0.0, _("starting …"))
+        self._set_running(True)
+        self._job = WORKER.submit(
+            self, steps, lambda step: self._on_step(step, on_step), lambda job: self._on_done(job, on_done)
+        )
+        return self._job
+
+    def stop(self) -> None:
+        """Stop after the step that is being taken; nothing happens when nothing runs."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the work has ended; for scripts and tests, never in a callback."""
+        return self._job is None or self._job.wait(timeout)
+
+    def clear(self) -> None:
+        """Stop, and forget the progress shown."""
+        self.stop()
+        self._show(0.0, "")
+
+    def _on_step(self, step: Any, on_step: Callable[[Any, bool], None]) -> None:
+        now = time.monotonic()
+        draw = step.index >= step.total or now - self._drawn >= BETWEEN_UPDATES
+        if draw and step.index:
+            self._drawn = now
+            elapsed, share = now - self._started, step.index / step.total
+            self._show(share, _("about {left} left").format(left=seconds(elapsed / share - elapsed)))
+        on_step(step, draw)
+
+    def _on_done(self, job: Job, on_done: Callable[[Job], None]) -> None:
+        if job is not self._job:  # a newer run took its place and owns the display
+            return
+        took = seconds(time.monotonic() - self._started)
+        if job.finished:
+            self._show(1.0, _("done in {took}").format(took=took))
+        elif job.error is None:
+            self._show(self.done, _("stopped after {took}").format(took=took))
+        else:
+            self._show(self.done, "")
+        self._set_running(False)
+        on_done(job)
+
+    def _show(self, share: float, words: str) -> None:
+        self.done = self._bar.value = share
+        self._left.value = words
+
+    def _set_running(self, running: bool) -> None:
+        self.stop_button.disabled = not running
+        self.running = running
+
+
+def seconds(duration: float) -> str:
+    """`duration` in seconds as a reader would say it: "0.4 s", "12 s", "3 min 05 s"."""
+    if duration < 10:
+        return _("{n:.1f} s").format(n=duration)
+    if duration < 60:
+        return _("{n:.0f} s").format(n=duration)
+    return _("{m} min {s:02d} s").format(m=int(duration) // 60, s=int(duration) % 60)

@@ -1,0 +1,108 @@
+"""One picture in a fixed box, with its caption, its scale, marks over it, and the pointer's place as a trait."""
+
+import time
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+
+from .. import render
+from .twin import Twin
+
+HERE = Path(__file__).parent
+LOST_AFTER = 2.0  # seconds after which a picture that no page has acknowledged no longer counts as on its way
+
+
+class ImageView(Twin, anywidget.AnyWidget):
+    """A picture that can be looked at and pointed at.
+
+    Call `show` to change the picture. Set `follow` to "hover" or "drag" to hear of the pointer: `pointer` is then
+    `[x, y]` in pixels of the picture (x to the right, y down), or `[]` while there is none; `click` is
+    `[x, y, count]`. With the keyboard the arrow keys move the pointer and Enter clicks. A `patch` of `[width, height]`
+    pixels is drawn around the pointer by the page itself, so that it never lags behind the hand.
+    """
+
+    _esm = HERE / "image_view.js"
+    _css = HERE / "image_view.css"
+
+    data = traitlets.Bytes(b"").tag(sync=True)
+    mime = traitlets.Unicode("image/png").tag(sync=True)
+    serial = traitlets.Int(0).tag(sync=True)
+    shown = traitlets.Int(0).tag(sync=True)
+    width = traitlets.Int(0, help="picture pixels").tag(sync=True)
+    height = traitlets.Int(0, help="picture pixels").tag(sync=True)
+    zoom = traitlets.Float(1.0, help="screen pixels for one picture pixel").tag(sync=True)
+    pixelated = traitlets.Bool(False).tag(sync=True)
+    alt = traitlets.Unicode("").tag(sync=True)
+    caption = traitlets.Unicode("").tag(sync=True)
+    help = traitlets.Unicode("").tag(sync=True)
+    marks = traitlets.List(traitlets.Dict()).tag(sync=True)
+    ramp = traitlets.Dict().tag(sync=True)
+    patch = traitlets.List(traitlets.Int()).tag(sync=True)
+    patch_fill = traitlets.Unicode("none").tag(sync=True)
+    follow = traitlets.Enum(["", "hover", "drag"], default_value="").tag(sync=True)
+    key_step = traitlets.Int(1, help="picture pixels that an arrow key moves the pointer").tag(sync=True)
+    pointer = traitlets.List(traitlets.Int()).tag(sync=True)
+    click = traitlets.List(traitlets.Int()).tag(sync=True)
+
+    def __init__(self, image: np.ndarray | None = None, *, kind: str = "jpeg", **traits):
+        super().__init__(**traits)
+        self.image: np.ndarray | None = None
+        self._sent_at = 0.0
+        if image is not None:
+            self.show(image, kind=kind)
+
+    def show(self, image: np.ndarray, *, kind: str = "jpeg", **traits) -> None:
+        """Show `image` (uint8, `[H, W, 3]` or `[H, W]`), sent as "jpeg" (photographs) or "png" (maps, drawings).
+
+        Other traits that belong to the new picture (`caption`, `alt`, `marks`, `ramp` …) travel in the same message.
+        """
+        data = render.encode(image, kind)
+        self.image = image
+        self._sent_at = time.monotonic()
+        with self.hold_sync():
+            self.height, self.width = image.shape[:2]
+            self.mime = f"image/{kind}"
+            self.serial += 1
+            self.data = data
+            for name, value in traits.items():
+                setattr(self, name, value)
+
+    @property
+    def congested(self) -> bool:
+        """True while two pictures are on their way that the page has not shown yet."""
+        waiting = self.serial - self.shown >= 2
+        return self.shown > 0 and waiting and time.monotonic() - self._sent_at < LOST_AFTER
+
+    def figure(self) -> np.ndarray:
+        """The picture as a reader sees it, uint8 `[H, W, 3]`: enlarged by `zoom`, with its marks, scale and caption."""
+        if self.image is None:
+            return np.full((1, 1, 3), 255, np.uint8)
+        return render.figure(
+            self.image,
+            zoom=self.zoom,
+            smooth=not self.pixelated,
+            marks=[*self.marks, *self._patch_mark()],
+            ramp=self.ramp,
+            caption=self.caption,
+        )
+
+    def _patch_mark(self) -> list[dict]:
+        if not (self.patch and self.pointer):
+            return []
+        x, y = patch_corner(self.pointer, self.patch, (self.width, self.height))
+        return [{"x": x, "y": y, "w": self.patch[0], "h": self.patch[1], "colour": "#ffffff", "fill": self.patch_fill}]
+
+    def snapshot_bytes(self) -> tuple[str, bytes]:
+        """The view as an encoded picture."""
+        kind = self.mime.removeprefix("image/")
+        return self.mime, render.encode(self.figure(), kind)
+
+
+def patch_corner(pointer: list[int], patch: list[int], size: tuple[int, int]) -> tuple[int, int]:
+    """Left and top of a patch of `patch` (width, height) around `pointer` (x, y), kept inside a picture of `size`."""
+    return tuple(
+        min(max(place - extent // 2, 0), max(whole - extent, 0))
+        for place, extent, whole in zip(pointer, patch, size, strict=True)
+    )
