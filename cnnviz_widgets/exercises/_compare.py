@@ -1,0 +1,93 @@
+"""Comparing a reader's numbers with the right ones, and saying what is wrong with them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..i18n import _
+
+
+class Wrong(Exception):  # it never reaches the reader as an error, only as a message
+    """Raised by the check of an exercise; its message tells the reader what is wrong."""
+
+
+class NotAttempted(Exception):
+    """Raised when a reader's function gives nothing yet."""
+
+
+def expect_close(actual: object, expected: object, what: str = "", tolerance: float = 1e-4) -> None:
+    """Raise `Wrong` with a telling message unless `actual` equals `expected` to within `tolerance`.
+
+    Both may be numbers, arrays, tensors or lists; `what` names them at the start of the sentence ("The output").
+    `tolerance` is relative to the largest expected value where that exceeds 1. The message says, where it can,
+    *how* the answer is wrong: its shape, zeros, a flip, a transpose, a shift, a factor or a constant too much.
+    """
+    what = what or _("Your answer")
+    expected, actual = np.asarray(expected, float), _numbers(actual, what)
+    if actual.shape != expected.shape:
+        message = _("{what} has shape {actual}, but should have {expected}.")
+        raise Wrong(message.format(what=what, actual=actual.shape, expected=expected.shape))
+    if not np.isfinite(actual).all():
+        raise Wrong(_("{what} holds values that are not numbers (nan or inf).").format(what=what))
+    allowed = tolerance * max(1.0, np.abs(expected).max(initial=0))
+    if np.abs(actual - expected).max(initial=0) <= allowed:
+        return
+    raise Wrong(_what_is_wrong(actual, expected, what, allowed))
+
+
+def _numbers(values: object, what: str) -> np.ndarray:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    try:
+        return np.asarray(values, float)
+    except (TypeError, ValueError):
+        message = _("{what} should be made of numbers, all rows of one length, not {kind}.")
+        raise Wrong(message.format(what=what, kind=type(values).__name__)) from None
+
+
+def _what_is_wrong(actual: np.ndarray, expected: np.ndarray, what: str, allowed: float) -> str:
+    def same(values: np.ndarray) -> bool:
+        return values.shape == actual.shape and np.abs(values - actual).max() <= allowed
+
+    if not actual.any():
+        message = _("{what} is zero everywhere: is something computed, and then not kept?")
+    elif expected.ndim == 0:
+        message = _("{what} is too large.") if actual > expected else _("{what} is too small.")
+    elif expected.ndim > 1 and same(expected.swapaxes(-1, -2)):
+        message = _("{what} is transposed: rows and columns have changed places.")
+    elif any(same(turned) for turned in _flips(expected)):
+        message = _("{what} is right, but flipped: look at the direction in which an index runs.")
+    elif any(same(np.roll(expected, by, axis)) for axis in range(expected.ndim) for by in (-1, 1)):
+        message = _("{what} is right, but shifted by one: look at where a range begins or ends.")
+    elif (factor := _factor(actual, expected)) is not None and same(factor * expected):
+        message = _("{what} is {factor:.3g} times what it should be.")
+        return message.format(what=what, factor=factor)
+    elif same(expected + (actual - expected).mean()):
+        message = _("{what} is off by the same amount everywhere: {amount:+.3g}.")
+        return message.format(what=what, amount=(actual - expected).mean())
+    else:
+        wrong = np.abs(actual - expected) > allowed
+        place = tuple(int(index) for index in np.argwhere(wrong)[0])
+        message = _(
+            "{what} is wrong in {count} of {total} places; the first is {place}: {actual:.4g}, not {right:.4g}."
+        )
+        return message.format(
+            what=what,
+            count=wrong.sum(),
+            total=wrong.size,
+            place=list(place),
+            actual=actual[place],
+            right=expected[place],
+        )
+    return message.format(what=what)
+
+
+def _flips(values: np.ndarray) -> Iterator[np.ndarray]:
+    yield np.flip(values)
+    for axis in range(values.ndim):
+        yield np.flip(values, axis)
+
+
+def _factor(actual: np.ndarray, expected: np.ndarray) -> float | None:
+    power = (expected**2).sum()
+    return float((actual * expected).sum() / power) if power else None
