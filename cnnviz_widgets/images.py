@@ -61,7 +61,6 @@ class Picture:
 
 _CHELSEA_CREDIT = "Stéfan van der Walt"
 _COFFEE_CREDIT = "Rachel Michetti, courtesy of Pikolo Espresso Bar"
-_TEXTURE = "grey texture, from corner to corner the same"
 
 PICTURES: dict[str, Picture] = {
     picture.name: picture
@@ -69,7 +68,7 @@ PICTURES: dict[str, Picture] = {
         Picture(
             "cat",
             "Chelsea the cat",
-            "Face of a ginger tabby cat with green eyes and both ears in the picture, looking past the camera",
+            "Face of a striped ginger cat with green eyes, a reddish nose and long whiskers, seen from close by",
             _CHELSEA_CREDIT,
             "CC0",
             "scikit-image, chelsea.png (cropped to 4:5)",
@@ -77,7 +76,7 @@ PICTURES: dict[str, Picture] = {
         Picture(
             "coffee",
             "A cup of espresso",
-            "White cup of espresso on a saucer with a spoon, on a wooden table",
+            "Red and white cup of espresso on a red saucer with a spoon, on a wooden table",
             _COFFEE_CREDIT,
             "CC0",
             "scikit-image, coffee.png",
@@ -85,15 +84,15 @@ PICTURES: dict[str, Picture] = {
         Picture(
             "astronaut",
             "Eileen Collins",
-            "Astronaut Eileen Collins in an orange space suit, smiling, before a flag and a model of a space shuttle",
+            "Astronaut Eileen Collins smiling in an orange space suit, a flag and a model of a shuttle behind her",
             "NASA Great Images database",
             "public domain",
             "scikit-image, astronaut.png",
         ),
         Picture(
             "rocket",
-            "Launch of a Falcon 9",
-            "Rocket rising at dusk on a bright flame beside the towers of its launch pad",
+            "A Falcon 9 before its launch",
+            "White rocket standing upright between lattice towers under a deep blue sky, lamps at its foot",
             "SpaceX",
             "public domain",
             "scikit-image, rocket.jpg",
@@ -101,7 +100,7 @@ PICTURES: dict[str, Picture] = {
         Picture(
             "motorcycle",
             "A motorcycle in a garage",
-            "Motorcycle seen from the side in a garage full of tools and boxes",
+            "Red motorcycle seen from the side in front of shelves full of boxes",
             "Middlebury 2014 stereo data set: D. Scharstein, H. Hirschmüller, Y. Kitajima, G. Krathwohl, N. Nešić, "
             "X. Wang and P. Westling",
             "no licence stated; made available for research, cite the authors (GCPR 2014)",
@@ -110,21 +109,30 @@ PICTURES: dict[str, Picture] = {
         Picture(
             "camera",
             "Photographer with a tripod",
-            "Grey photograph of a man in a coat behind a camera on a tripod, on a lawn",
+            "Grey photograph of a man in a dark coat bending over a camera on a tripod, on a wide lawn",
             "Lav Varshney",
             "CC0",
             "scikit-image, camera.png",
         ),
-        Picture("brick", "Brick wall", f"Brick wall, {_TEXTURE}", "CC0 Textures", "CC0", "scikit-image, brick.png"),
+        Picture(
+            "brick",
+            "Brick wall",
+            "Upright rows of dark bricks with light joints, in grey",
+            "CC0 Textures",
+            "CC0",
+            "scikit-image, brick.png",
+        ),
         Picture(
             "grass",
             "Grass",
-            f"Blades of grass, {_TEXTURE}",
+            "Blades of grass in all directions, in grey",
             "linolafett (DeviantArt)",
             "CC0",
             "scikit-image, grass.png",
         ),
-        Picture("gravel", "Gravel", f"Gravel, {_TEXTURE}", "CC0 Textures", "CC0", "scikit-image, gravel.png"),
+        Picture(
+            "gravel", "Gravel", "Pebbles of all shapes, in grey", "CC0 Textures", "CC0", "scikit-image, gravel.png"
+        ),
         Picture(
             "hubble_deep_field",
             "Hubble eXtreme Deep Field",
@@ -143,8 +151,8 @@ PICTURES: dict[str, Picture] = {
         ),
         Picture(
             "china",
-            "A temple in China",
-            "Chinese temple with curved roofs behind trees, under a blue sky",
+            "A tower in China",
+            "Chinese tower of four storeys with curved roofs, on a wooded hill above a lake",
             "danielbuechele (Flickr)",
             "CC BY 2.0",
             "scikit-learn, china.jpg",
@@ -152,7 +160,7 @@ PICTURES: dict[str, Picture] = {
         Picture(
             "flower",
             "A flower",
-            "Large orange flower with a dark centre before green leaves",
+            "Round orange flower with many rows of petals before dark leaves",
             "vultilion (Flickr)",
             "CC BY 2.0",
             "scikit-learn, flower.jpg",

@@ -245,9 +245,9 @@ def load_network(name: str = BUNDLED, weights: str | None = "default", *, seed: 
     """A network by name, in eval mode.
 
     `efficientnet_lite0` is bundled. Torchvision's classifiers go by torchvision's names ("vgg16", "resnet50", …), and
-    timm's, where timm is installed, by "timm/" and timm's name. `weights` is "default", the name of one of torchvision's
-    sets of weights ("IMAGENET1K_V1"), or None for an untrained network, drawn from `seed`. Torch's global random
-    numbers stay where they were.
+    timm's, where timm is installed, by "timm/" before timm's name. `weights` is "default", the name of one of
+    torchvision's sets of weights ("IMAGENET1K_V1"), or None for an untrained network, drawn from `seed`. Torch's global
+    random numbers stay where they were.
 
     Raises `UnknownNetwork`, which names the nearest, or `WeightsUnavailable`, which says how to get the weights.
     """
