@@ -28,6 +28,7 @@ _HOME = {
     "occlusion": "techniques.occlusion",
     "occlusion_steps": "techniques.occlusion",
     "ImageView": "views",
+    "show": "figures",
     "ConvolutionExplorer": "explorers",
     "OcclusionExplorer": "explorers",
     "SlidingWindowExplorer": "explorers",

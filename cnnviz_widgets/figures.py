@@ -1,0 +1,81 @@
+"""Pictures in a notebook's output: with alternative text, a caption, and every pixel where it belongs."""
+
+import base64
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import render
+from .errors import WrongSetting
+from .i18n import _
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Figure:
+    """One picture with words, as a cell's output shows it: an `<img>` with alternative text, and a caption."""
+
+    image: np.ndarray
+    alt: str
+    caption: str = ""
+    kind: str = "jpeg"
+    width: int = 0
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(render.encode(self.image, self.kind)).decode()
+        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
+        return (
+            f'<figure style="margin: 0"><img alt="{html.escape(self.alt)}" width="{self.width}" '
+            f'src="data:image/{self.kind};base64,{data}">{caption}</figure>'
+        )
+
+    def __repr__(self) -> str:
+        return f"Figure({self.alt!r})"
+
+
+def show(
+    pictures: object,
+    alt: str,
+    caption: str = "",
+    *,
+    titles: Sequence[str] = (),
+    kind: str = "jpeg",
+    zoom: int = 1,
+    columns: int | None = None,
+) -> Figure:
+    """A picture, several beside each other, or a matplotlib `Figure`, for the end of a cell.
+
+    - `pictures`: uint8 `[H, W, 3]` or `[H, W]`; a list of such; or a `matplotlib.figure.Figure`.
+    - `alt`: what the picture shows, for readers who cannot see it; must not be empty.
+    - `caption`: printed below; `titles`: one above each picture of a list.
+    - `kind`: "jpeg" for photographs, "png" for maps and drawings; `zoom`: screen pixels for a picture pixel;
+      `columns`: pictures in a row (all of them by default).
+    """
+    if not alt.strip():
+        raise WrongSetting(_("A picture needs alternative text: say in alt what it shows."))
+    if hasattr(pictures, "savefig"):
+        image = _of_chart(pictures)
+        return Figure(image, alt, caption, "png", image.shape[1] // 2)
+    if isinstance(pictures, np.ndarray):
+        pictures = [pictures]
+    tiles = [render.figure(picture, zoom=zoom) for picture in pictures]
+    if titles:
+        tiles = [
+            render.above([render.text_block(title, max(tile.shape[1], 60), 12, render.INK), tile], gap=2)
+            for title, tile in zip(titles, tiles, strict=True)
+        ]
+    columns = columns or len(tiles)
+    rows = [render.beside(tiles[start : start + columns], gap=12) for start in range(0, len(tiles), columns)]
+    image = render.above(rows, gap=10)
+    return Figure(image, alt, caption, kind, image.shape[1])
+
+
+def _of_chart(chart: object) -> np.ndarray:
+    """A matplotlib figure as pixels, two for each screen pixel so that its letters are sharp."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    chart.set_dpi(2 * 80)
+    canvas = FigureCanvasAgg(chart)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
