@@ -384,11 +384,10 @@ def _identify(data: bytes) -> Image.Image:
     Image.init()
     for name in FORMATS:
         factory, accepts = Image.OPEN.get(name, (None, None))
-        # An accept function answers with a text where this build of Pillow lacks the format.
-        if factory is None or accepts(data[:16]) is not True:
-            continue
         try:
-            return factory(io.BytesIO(data), "")
+            # An accept function answers with a text where this build of Pillow lacks the format.
+            if factory is not None and accepts(data[:16]) is True:
+                return factory(io.BytesIO(data), "")
         except Exception as error:  # plugins raise whatever their parser trips over
             raise _damaged(error) from error
     if data[4:8] == b"ftyp":

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from urllib.parse import urlparse
 from weakref import WeakKeyDictionary
@@ -345,8 +346,10 @@ def _load_torchvision(name: str, weights: str | None, seed: int) -> Network:
         try:
             # Two of the networks warn that their way of drawing weights will change; nobody asked.
             options = {"init_weights": True} if chosen is None and name in ("googlenet", "inception_v3") else {}
+            if chosen:  # torchvision unpickles whatever the file holds; this refuses all but tensors
+                torch.load(_cached_file(chosen.url), map_location="meta", weights_only=True)
             module = models.get_model(name, weights=chosen, **options)
-        except (OSError, RuntimeError, ValueError, EOFError, KeyError, ImportError) as error:
+        except (OSError, RuntimeError, ValueError, EOFError, KeyError, ImportError, UnpicklingError) as error:
             if chosen is None:
                 raise
             message = _("The weights file {file} in torch's cache is damaged; delete it and load {name} again.")

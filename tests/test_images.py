@@ -194,6 +194,11 @@ def test_empty_missing_and_folder_are_refused(tmp_path):
     assert refused(tmp_path / "nowhere.png") == 'There is no file "nowhere.png".'
 
 
+@pytest.mark.parametrize("start", [b"P", b"\xff", b"B", b"RIFF", b"\x89PNG", b"II", b"\x00"])
+def test_a_file_of_a_few_bytes_is_refused(start):
+    refused(start)
+
+
 def test_a_heic_photograph_is_refused_with_what_to_do():
     assert "save the photograph as JPEG" in refused(b"\x00\x00\x00\x18ftypheic" + bytes(50))
 
