@@ -47,5 +47,5 @@ class PaddingPicker(widgets.ToggleButtons):
             _("As many zeros as keep the size, at stride 1"),
             _("So many zeros that the window need only touch the picture"),
         ]
-        traits = {"layout": dict(ROW), "style": {**STYLE, "button_width": "50px"}, **traits}
+        traits = {"layout": dict(ROW), "style": {**STYLE, "button_width": "82px"}, **traits}
         super().__init__(options=options, value=value, description=_("Padding"), tooltips=tooltips, **traits)

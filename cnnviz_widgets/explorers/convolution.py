@@ -50,7 +50,7 @@ class ConvolutionExplorer(Explorer):
     ):
         self.picture = ImagePicker(image)
         self.filters = widgets.ToggleButtons(
-            options=[(_("one kernel"), DESIGNED), (_("three random"), RANDOM)],
+            options=[(_("one kernel"), DESIGNED), (_("three at random"), RANDOM)],
             value=filters,
             description=_("Filters"),
             tooltips=[
@@ -58,7 +58,7 @@ class ConvolutionExplorer(Explorer):
                 _("Three random filters over the colour picture, each a colour of the result"),
             ],
             layout=dict(ROW),
-            style={**STYLE, "button_width": "76px"},
+            style={**STYLE, "button_width": "126px"},
         )
         self.kernel_size = KernelSizeSlider(kernel_size)
         self.stride = StrideSlider(stride)
@@ -73,7 +73,7 @@ class ConvolutionExplorer(Explorer):
             description=_("Show"),
             tooltips=[_("The three responses as red, green and blue"), *[_("This filter's response alone")] * 3],
             layout=dict(ROW),
-            style={**STYLE, "button_width": "34px"},
+            style={**STYLE, "button_width": "60px"},
         )
         self.input_view = ImageView(zoom=0.5)
         self.kernel_view = ImageView(pixelated=True)

@@ -104,8 +104,8 @@ def _positions(inputs: list[list[float]], kernel: list[list[float]]) -> int:
 
 
 def _plain(number: Tensor | float) -> str:
-    """A number as one would write it by hand."""
-    return f"{float(number):.4g}".replace("-", "−")
+    """A number as one would write it by hand; zero has no sign."""
+    return f"{float(number) + 0.0:.4g}".replace("-", "−")
 
 
 def _drawing(inputs: Tensor, kernel: Tensor, output: Tensor, row: int, column: int) -> np.ndarray:
