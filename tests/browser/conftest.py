@@ -91,6 +91,8 @@ def _isolated_environment(folder: Path) -> dict[str, str]:
         **os.environ,
         **{variable: str(folder / name) for variable, name in names.items()},
         "JUPYTER_PREFER_ENV_PATH": "1",
+        # The course's own settings, such as what happens when a reader saves.
+        "JUPYTER_CONFIG_PATH": str(ROOT / "binder" / "jupyter"),
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
         "CNNVIZ_LANG": "en",
     }
@@ -190,9 +192,6 @@ def _start_lab(folder: Path, subshells: bool) -> Server:
         f"--ServerApp.root_dir={folder / 'notebooks'}",
         f"--IdentityProvider.token={token}",
         "--LabApp.expose_app_in_browser=True",
-        "--LabApp.extension_manager=readonly",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LabApp.news_url=None",
     ]
     return Server(arguments, folder, "/api/status", token)
 
