@@ -105,4 +105,4 @@ def _radio_buttons(options: Sequence[str]) -> widgets.Widget:
 
 
 def _named() -> dict[str, str]:
-    return {"description": _("Your guess"), "description_tooltip": _("Answer before you move the panel")}
+    return {"description": _("Your guess"), "tooltip": _("Answer before you move the panel")}
