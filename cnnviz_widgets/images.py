@@ -212,8 +212,8 @@ def load(source: ImageSource, *, size: tuple[int, int] | None = None) -> np.ndar
 
 def to_tensor(image: np.ndarray) -> torch.Tensor:
     """A picture [H, W, 3] (uint8, or float in 0..1) as a float32 tensor [1, 3, H, W] in 0..1."""
-    image = _from_array(image)
-    return torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32) / 255.0)[None]
+    channels = np.ascontiguousarray(_from_array(image).transpose(2, 0, 1))
+    return torch.from_numpy(channels.astype(np.float32) / 255.0)[None]
 
 
 def to_image(tensor: torch.Tensor) -> np.ndarray:

@@ -319,7 +319,8 @@ def _bundled_weights() -> dict[str, Tensor]:
         raise WeightsUnavailable(message.format(file=file.name, name=BUNDLED, remedy=remedy))
     entries = torch.load(file, map_location="cpu", weights_only=True)
     lines = (_DATA / "efficientnet_lite0_names.tsv").read_text(encoding="utf-8").splitlines()
-    return {ours: entries[theirs] for theirs, ours in (line.split("\t") for line in lines)}
+    # The file's filters lie transposed in memory, which would make torch choose other, differently rounding, kernels.
+    return {ours: entries[theirs].contiguous() for theirs, ours in (line.split("\t") for line in lines)}
 
 
 # Torchvision --------------------------------------------------------------------------------------------------------

@@ -345,7 +345,7 @@ def test_a_strip_a_thousand_times_longer_than_high_keeps_a_pixel():
 
 def test_tensor_and_back_is_the_same_picture(quarters):
     tensor = to_tensor(quarters)
-    assert tensor.shape == (1, 3, 40, 60) and tensor.dtype == torch.float32
+    assert tensor.shape == (1, 3, 40, 60) and tensor.dtype == torch.float32 and tensor.is_contiguous()
     assert tensor[0, :, 0, 0].tolist() == [1, 0, 0] and tensor[0, :, 30, 5].tolist() == [0, 0, 1]
     np.testing.assert_array_equal(to_image(tensor), quarters)
     every_level = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
