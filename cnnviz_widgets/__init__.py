@@ -29,6 +29,7 @@ _HOME = {
     "occlusion_steps": "techniques.occlusion",
     "ImageView": "views",
     "show": "figures",
+    "ClassifierExplorer": "explorers",
     "ConvolutionExplorer": "explorers",
     "OcclusionExplorer": "explorers",
     "SlidingWindowExplorer": "explorers",

@@ -1,8 +1,9 @@
 """One panel per technique: controls, computation and view."""
 
 from .base import Explorer
+from .classifier import ClassifierExplorer
 from .convolution import ConvolutionExplorer
 from .occlusion import OcclusionExplorer
 from .sliding_window import SlidingWindowExplorer
 
-__all__ = ["ConvolutionExplorer", "Explorer", "OcclusionExplorer", "SlidingWindowExplorer"]
+__all__ = ["ClassifierExplorer", "ConvolutionExplorer", "Explorer", "OcclusionExplorer", "SlidingWindowExplorer"]

@@ -1,0 +1,77 @@
+"""What a network makes of a picture: the picture as it sees it, and its most probable classes."""
+
+import ipywidgets as widgets
+import numpy as np
+from torch import nn
+
+from .. import render
+from ..controls import ImagePicker, SettingSlider
+from ..errors import WrongSetting
+from ..i18n import _
+from ..networks import Network, load_network
+from ..views import ImageView
+from .base import Explorer
+
+MOST = 10  # bars; more of them would say little and take up the page
+SIDE = 224  # screen pixels; a network that sees less gets its pixels drawn as squares
+
+
+class ClassifierExplorer(Explorer):
+    """Choose a picture, or bring one, and see what the network calls it.
+
+    `value` is the list of (label, probability) of the `top` most probable classes, the most probable first, as
+    `Network.predict` gives it. Works on any `Network`, or on a module that takes pixels normalised as for ImageNet.
+
+    Raises `WrongSetting` unless `top` is 1 to 10; a network of fewer classes shows all it has.
+    """
+
+    title = _("What is in the picture?")
+
+    def __init__(self, network: Network | nn.Module | None = None, image: str = "cat", top: int = 5):
+        if top not in range(1, MOST + 1):
+            raise WrongSetting(
+                _("The panel shows the 1 to {most} likeliest classes, not {top}.").format(most=MOST, top=top)
+            )
+        network = load_network() if network is None else network
+        self.network = network if isinstance(network, Network) else Network(network)
+        most = min(MOST, len(self.network.labels))
+        self.picture = ImagePicker(image)
+        self.top = SettingSlider(
+            min(top, most), 1, most, _("Top"), _("How many classes are shown, the likeliest first")
+        )
+        size = self.network.size
+        self.view = ImageView(zoom=max(SIDE // size, 1), pixelated=size < SIDE)
+        self.bars = ImageView(zoom=0.5)
+        super().__init__(
+            {"picture": self.picture, "top": self.top},
+            widgets.HBox(
+                [self.view, self.bars],
+                layout={"grid_gap": "12px", "overflow": "visible", "flex_flow": "row wrap"},
+            ),
+        )
+
+    def update(self, changed: str | None = None) -> None:
+        """Ask the network about a new picture; draw the picture and the bars."""
+        if changed != "top":
+            image = self.picture.image
+            self._everything = self.network.predict(image, top=MOST)
+            self._draw_picture(image)
+        self.value = self._everything[: self.top.value]
+        self._draw_bars()
+
+    def _draw_picture(self, image: np.ndarray) -> None:
+        self.view.show(
+            self.network.view(image),
+            alt=_("{title}, as the network sees it").format(title=self.picture.title),
+            caption=_("The network sees {n} × {n} pixels").format(n=self.network.size),
+        )
+
+    def _draw_bars(self) -> None:
+        words = ", ".join(f"{label} {render.number(probability)}" for label, probability in self.value)
+        caption = _("Probability of the {n} likeliest of {total:,} classes")
+        self.bars.show(
+            render.bars(self.value, 400),
+            kind="png",
+            alt=_("Probabilities: {words}").format(words=words),
+            caption=caption.format(n=len(self.value), total=len(self.network.labels)),
+        )
