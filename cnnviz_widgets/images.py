@@ -168,7 +168,7 @@ PICTURES: dict[str, Picture] = {
         Picture(
             "cat_and_coffee",
             "Cat and coffee",
-            "Two photographs side by side: the face of a ginger cat at the left, a cup of espresso at the right",
+            "Two photographs side by side: a red and white cup of espresso and half of a cat's face",
             f"{_CHELSEA_CREDIT}; {_COFFEE_CREDIT}",
             "CC0",
             "scikit-image, chelsea.png and coffee.png (collage)",
@@ -320,10 +320,13 @@ def _cat() -> np.ndarray:
 
 
 def _cat_and_coffee() -> np.ndarray:
-    """A square collage: the cat's face at the left, the cup at the right."""
-    cat = _decode(_course_file("cat"))[:, 90:390]
-    coffee = _decode(_course_file("coffee"))
-    return np.hstack([fit(cat, (400, 200)), fit(coffee, (400, 200))])
+    """A square collage, the cup at the left and half of the cat's face at the right.
+
+    Of the layouts tried, this is among those in which the bundled network gives both nearly the same probability.
+    """
+    cup = resize(_decode(_course_file("coffee"))[:, 190:390], (400, 200))
+    cat = resize(_decode(_course_file("cat"))[:, 50:200], (400, 200))
+    return np.hstack([cup, cat])
 
 
 def _read_file(path: str | os.PathLike) -> bytes:

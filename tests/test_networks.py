@@ -94,6 +94,19 @@ def test_the_bundled_network_knows_the_pictures_of_the_course(network, picture, 
     assert best == label and probability > least
 
 
+def test_the_collage_is_both_a_cat_and_a_cup_and_each_hides_the_other(network):
+    def probability(picture, label):
+        return dict(network.predict(picture, top=1000))[label]
+
+    collage = images.load("cat_and_coffee")
+    assert probability(collage, "tiger cat") > 0.15 and probability(collage, "espresso") > 0.12
+    without_cup, without_cat = collage.copy(), collage.copy()
+    without_cup[:, :200] = without_cat[:, 200:] = 128
+    cats = ("tiger cat", "Egyptian cat", "tabby")
+    assert sum(probability(without_cup, cat) for cat in cats) > 0.8 and probability(without_cup, "espresso") < 0.01
+    assert probability(without_cat, "espresso") > 0.85 and probability(without_cat, "tiger cat") < 0.01
+
+
 def test_predictions_are_sorted_probabilities_that_sum_to_one(network):
     everything = network.predict("coffee", top=2000)
     probabilities = [probability for _, probability in everything]
