@@ -35,6 +35,14 @@ function render({ model, el }) {
 export default { render };
 """
 
+PANEL = """
+import ipywidgets
+class Panel(ipywidgets.IntSlider):
+    def _repr_mimebundle_(self, **kwargs):
+        return {**super()._repr_mimebundle_(**kwargs), "text/html": "<b>a twin</b>"}
+Panel()
+"""
+
 ASK_OUTSIDE = """
 import urllib.request
 try:
@@ -122,3 +130,14 @@ def test_voila_serves_an_anywidget(voila):
     page = voila([COUNTER], files={"counter.js": COUNTER_JS})
     page.page.get_by_role("button", name="count 41").click()
     page.wait_for("counter.count", 42)
+
+
+def test_the_settings_of_the_course_are_in_force(open_notebook):
+    """What a reader saves holds the twin of a widget, and no view of it."""
+    notebook = open_notebook([PANEL])
+    notebook.run_all()
+    notebook.page.get_by_role("slider").wait_for()
+    (output,) = notebook.save().cells[0].outputs
+    assert set(output.data) == {"text/plain", "text/html"}
+    notebook.reopen()
+    assert notebook.output(0).inner_text() == "a twin"
