@@ -165,6 +165,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> tuple[nbformat.Not
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
+        extra_arguments=["--IPKernelApp.log_level=40"],  # a kernel warns of its connections on the terminal
         resources={"metadata": {"path": str(folder)}},
     )
     with tempfile.TemporaryDirectory() as ipython:
