@@ -429,12 +429,36 @@ def _load_timm(name: str, weights: str | None, seed: int) -> Network:
         near = difflib.get_close_matches(plain, timm.list_models(), n=4)
         message = _('timm has no network "{name}". Did you mean {near}?')
         raise UnknownNetwork(message.format(name=plain, near=", ".join(near) or "resnet18"))
+    overlay = {} if weights is None else _timm_weights(name, timm.get_pretrained_cfg(plain).hf_hub_id)
     with _seeded(seed):
         try:
-            module = timm.create_model(plain, pretrained=weights is not None)
+            module = timm.create_model(plain, pretrained=weights is not None, pretrained_cfg_overlay=overlay)
         except Exception as error:  # its hub client raises errors of several libraries
-            message = _("The weights of {name} are not on this machine and could not be fetched ({reason}).")
-            raise WeightsUnavailable(message.format(name=name, reason=type(error).__name__)) from error
+            raise _timm_unavailable(name, error) from error
     config = timm.data.resolve_model_data_config(module)
     labels = imagenet_classes() if module.num_classes == 1000 else None
     return Network(module.eval(), labels, config["mean"], config["std"], config["input_size"][-1], name)
+
+
+def _timm_weights(name: str, repository: str | None) -> dict[str, str]:
+    """Where timm finds its weights: the file in the hub's cache, or nothing where it may download them itself.
+
+    Asked first whether its hub can be reached, because its client tries again for most of a minute.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    for file in ("model.safetensors", "pytorch_model.bin") if repository else ():
+        cached = try_to_load_from_cache(repository, file)
+        if isinstance(cached, str):
+            return {"file": cached}
+    try:
+        with urllib.request.urlopen(constants.ENDPOINT, timeout=_CONNECT_SECONDS):
+            return {}
+    except OSError as error:
+        raise _timm_unavailable(name, error) from error
+
+
+def _timm_unavailable(name: str, error: Exception) -> WeightsUnavailable:
+    message = _("The weights of {name} are not on this machine and could not be fetched ({reason}).")
+    reason = getattr(error, "reason", None) or type(error).__name__
+    return WeightsUnavailable(message.format(name=name, reason=reason))

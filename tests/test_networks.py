@@ -398,7 +398,7 @@ def test_a_damaged_file_in_the_cache_is_named(no_weights_anywhere):
 
     file = no_weights_anywhere / "hub" / "checkpoints" / Path(SqueezeNet1_1_Weights.DEFAULT.url).name
     file.parent.mkdir(parents=True)
-    for content in (b"not weights", b"", pickle.dumps(print)):
+    for content in (b"not weights", b"", pickle.dumps(print, protocol=2)):
         file.write_bytes(content)
         with pytest.raises(WeightsUnavailable, match=f"{file.name} in torch's cache is damaged"):
             load_network("squeezenet1_1")
@@ -466,6 +466,14 @@ def test_untrained_torchvision_networks_need_no_file(name, no_weights_anywhere, 
     assert same(dict(first.module.state_dict()), dict(again.module.state_dict()))
     assert len(first.predict("cat")) == 5
     assert not recwarn.list
+
+
+def test_timm_s_weights_fail_fast_without_a_network(no_weights_anywhere, monkeypatch):
+    pytest.importorskip("timm")
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(no_weights_anywhere))
+    with pytest.raises(WeightsUnavailable, match="timm/resnet18 are not on this machine .*Name or service not known"):
+        load_network("timm/resnet18")
 
 
 def test_timm_s_networks_go_by_their_names():
