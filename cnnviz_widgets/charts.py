@@ -21,13 +21,14 @@ def line_chart(
     y_label: str = "",
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
+    verticals: Sequence[float] = (),
     colours: Sequence[str] = (*render.OKABE_ITO[4:6], render.OKABE_ITO[2], render.OKABE_ITO[6], render.OKABE_ITO[0]),
     density: int = 2,
 ) -> np.ndarray:
     """Lines by name, each an (x, y) pair of equal length, in `size` (width, height) screen pixels.
 
-    Points that are not finite are left out. Without a range, an axis covers the finite points. The picture, uint8
-    `[H, W, 3]`, has `density` pixels for one of the screen.
+    `verticals` are places on the x axis marked from top to bottom. Points that are not finite are left out. Without a
+    range, an axis covers the finite points. The picture, uint8 `[H, W, 3]`, has `density` pixels for one of the screen.
     """
     width, height = size
     picture = Image.new("RGB", (width * density, height * density), render.PAPER)
@@ -51,6 +52,8 @@ def line_chart(
         draw.line((x, y, x, y + 3 * density), fill=render.FAINT, width=density)
         draw.text((x, y + 5 * density), _label(tick), font=face, fill=render.FAINT, anchor="mt")
     draw.line((*place(x_low, y_low), *place(x_high, y_low)), fill=render.FAINT, width=density)
+    for x in verticals:
+        draw.line((*place(x, y_low), *place(x, y_high)), fill=(190, 190, 190), width=density)
     middle = (LEFT + width - RIGHT) / 2 * density
     draw.text((middle, (height - 2) * density), x_label, font=face, fill=render.FAINT, anchor="mb")
     draw.text((2 * density, 4 * density), y_label, font=face, fill=render.INK, anchor="lt")
