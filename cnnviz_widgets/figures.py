@@ -2,14 +2,17 @@
 
 import base64
 import html
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
-from . import render
+from . import images, render
 from .errors import WrongSetting
 from .i18n import _
+from .techniques.settings import one_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,20 +49,27 @@ def show(
 ) -> Figure:
     """A picture, several beside each other, or a matplotlib `Figure`, for the end of a cell.
 
-    - `pictures`: uint8 `[H, W, 3]` or `[H, W]`; a list of such; or a `matplotlib.figure.Figure`.
+    - `pictures`: uint8 `[H, W, 3]` or `[H, W]`, or anything else that `images.load` takes; a list of such; or a
+      `matplotlib.figure.Figure`.
     - `alt`: what the picture shows, for readers who cannot see it; must not be empty.
     - `caption`: printed below; `titles`: one above each picture of a list.
     - `kind`: "jpeg" for photographs, "png" for maps and drawings; `zoom`: screen pixels for a picture pixel;
       `columns`: pictures in a row (all of them by default).
+
+    Raises `WrongSetting` for an empty `alt`, an empty list, another number of titles than of pictures, or an unknown
+    kind, and `ImageError` for what is no picture.
     """
     if not alt.strip():
         raise WrongSetting(_("A picture needs alternative text: say in alt what it shows."))
     if hasattr(pictures, "savefig"):
         image = _of_chart(pictures)
         return Figure(image, alt, caption, "png", image.shape[1] // 2)
-    if isinstance(pictures, np.ndarray):
-        pictures = [pictures]
-    tiles = [render.figure(picture, zoom=zoom) for picture in pictures]
+    pictures = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
+    if not pictures or (titles and len(titles) != len(pictures)):
+        message = _("There are {pictures} pictures and {titles} titles: give at least one picture, and a title each.")
+        raise WrongSetting(message.format(pictures=len(pictures), titles=len(titles)))
+    one_of(_("kind of picture"), kind, ("png", "jpeg"))
+    tiles = [render.figure(_pixels(picture), zoom=zoom) for picture in pictures]
     if titles:
         tiles = [
             render.above([render.text_block(title, max(tile.shape[1], 60), 12, render.INK), tile], gap=2)
@@ -71,11 +81,14 @@ def show(
     return Figure(image, alt, caption, kind, image.shape[1])
 
 
+def _pixels(picture: images.ImageSource) -> np.ndarray:
+    """`picture` as uint8, in its own size when it is one already."""
+    shape = picture.shape if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 else ()
+    return picture if len(shape) == 2 or (len(shape) == 3 and shape[2] == 3) else images.load(picture)
+
+
 def _of_chart(chart: object) -> np.ndarray:
     """A matplotlib figure as pixels, two for each screen pixel so that its letters are sharp."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    chart.set_dpi(2 * 80)
-    canvas = FigureCanvasAgg(chart)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    file = io.BytesIO()
+    chart.savefig(file, format="png", dpi=2 * 80)
+    return np.asarray(Image.open(file).convert("RGB"))

@@ -11,17 +11,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .i18n import _
+from .techniques.settings import one_of
+
 INK = (33, 33, 33)
 FAINT = (117, 117, 117)
 PAPER = (255, 255, 255)
 UNKNOWN = (224, 224, 224)  # colour of map cells that have no value (yet)
+NARROWEST = 160  # pixels: what a caption needs, however small its picture
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000")
 EVIDENCE, SIGNED, GREY = "magma", "RdBu_r", "gray"
 
 
 # ---------------------------------------------------------------------------------------------------------- encoding
 def encode(image: np.ndarray, kind: str = "png", quality: int = 88) -> bytes:
-    """`image` (uint8, `[H, W]` or `[H, W, 3]`) as the bytes of a "png" (exact) or "jpeg" (photographs) file."""
+    """`image` (uint8, `[H, W]` or `[H, W, 3]`) as the bytes of a "png" (exact) or "jpeg" (photographs) file.
+
+    Raises `WrongSetting` for any other kind.
+    """
+    one_of(_("kind of picture"), kind, ("png", "jpeg"))
     picture = Image.fromarray(np.ascontiguousarray(image))
     file = io.BytesIO()
     if kind == "jpeg":
@@ -49,10 +57,14 @@ def limits(values: np.ndarray, low: float | None = None, high: float | None = No
 
 
 def scaled(values: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
-    """`values` brought into 0..1 between `low` and `high`, clipped there; a constant map becomes 0, NaN stays NaN."""
+    """`values` brought into 0..1 between `low` and `high`, clipped there; a constant map becomes 0.
+
+    What is not finite becomes NaN.
+    """
     values = np.asarray(values, dtype=np.float64)
     low, high = limits(values, low, high)
-    return np.clip((values - low) / (high - low), 0, 1) if high > low else np.where(np.isfinite(values), 0.0, np.nan)
+    values = np.where(np.isfinite(values), values, np.nan)
+    return np.clip((values - low) / (high - low), 0, 1) if high > low else values * 0
 
 
 def heat_map(
@@ -76,7 +88,7 @@ def signed_map(values: np.ndarray, limit: float | None = None) -> np.ndarray:
 
 def channels_as_colour(maps: np.ndarray) -> np.ndarray:
     """Three maps `[3, H, W]` as the red, green and blue of one picture, each stretched to its own range."""
-    return np.stack([(scaled(channel) * 255).round() for channel in maps], axis=-1).astype(np.uint8)
+    return np.stack([np.nan_to_num(scaled(channel) * 255).round() for channel in maps], axis=-1).astype(np.uint8)
 
 
 def overlay(
@@ -128,7 +140,7 @@ def number(value: float) -> str:
     """`value` to two significant digits, without an exponent where that stays short: 0.39, 12, −0.0031."""
     if not np.isfinite(value):
         return "–"
-    text = f"{value:.2g}"
+    text = f"{value + 0.0:.2g}"  # zero has no sign
     if "e" in text and 1e-4 <= abs(value) < 1e6:
         text = f"{float(text):.10f}".rstrip("0").rstrip(".")
     return text.replace("-", "−")
@@ -256,7 +268,7 @@ def figure(
     if ramp:
         parts.append(ramp_strip(ramp, parts[0].shape[0]))
     whole = beside(parts, gap=0)
-    return above([whole, text_block(caption, whole.shape[1])], gap=4) if caption else whole
+    return above([whole, text_block(caption, max(whole.shape[1], NARROWEST))], gap=4) if caption else whole
 
 
 def beside(pictures: Sequence[np.ndarray], gap: int = 16) -> np.ndarray:

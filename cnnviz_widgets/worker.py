@@ -3,6 +3,9 @@
 Callbacks of widgets must return at once, or a click on Stop waits behind the work that it should stop. So a panel
 hands its work over as an iterator of short steps. The worker takes one step of each waiting job in turn, which lets a
 slider of one panel answer while another panel computes a map.
+
+A job may be cancelled by another thread while its newest step is on the way to `on_step`. A panel that must not show
+such a step looks at `job.cancelled` again once it has its own lock.
 """
 
 import threading
@@ -19,11 +22,11 @@ class Job:
         self,
         owner: object,
         steps: Callable[[], Iterable],
-        on_step: Callable[[Any], None],
+        on_step: Callable[["Job", Any], None],
         on_done: Callable[["Job"], None],
     ):
         self.owner = owner
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.cancelled = False
         self.finished = False
         self._make_steps = steps
@@ -53,25 +56,28 @@ class Job:
             if self._steps is None:
                 self._steps = iter(self._make_steps())
             step = next(self._steps)
-            if not self.cancelled:
-                self._on_step(step)
-            return True
         except StopIteration:
             self.finished = True
-        except Exception as error:
+            return False
+        except BaseException as error:  # also a network that calls exit(): the thread belongs to all panels
             self.error = error
-        return False
+            return False
+        if not self.cancelled:
+            self._guarded(self._on_step, self, step)
+        return self.error is None
 
     def _end(self) -> None:
-        close = getattr(self._steps, "close", None)
+        self._guarded(getattr(self._steps, "close", lambda: None))
+        self._guarded(self._on_done, self)
+        self._steps = None
+        self._ended.set()
+
+    def _guarded(self, action: Callable, *arguments: object) -> None:
+        """Call `action`; the first thing that goes wrong with a job is kept in `error`."""
         try:
-            if close is not None:
-                close()
-            self._on_done(self)
-        except Exception as error:
+            action(*arguments)
+        except BaseException as error:
             self.error = self.error or error
-        finally:
-            self._ended.set()
 
 
 class Worker:
@@ -86,13 +92,14 @@ class Worker:
         self,
         owner: object,
         steps: Callable[[], Iterable],
-        on_step: Callable[[Any], None] = lambda step: None,
+        on_step: Callable[[Job, Any], None] = lambda job, step: None,
         on_done: Callable[[Job], None] = lambda job: None,
     ) -> Job:
-        """Run `steps()` on the worker's thread; each step goes to `on_step`, the end to `on_done(job)`.
+        """Run `steps()` on the worker's thread; each step goes to `on_step(job, step)`, the end to `on_done(job)`.
 
         A newer job of the same `owner` replaces its older ones: they are cancelled, and none of their later steps is
-        shown. In `on_done` the job says how it ended: `finished`, `cancelled`, or `error`.
+        shown. In `on_done` the job says how it ended: `finished`, `cancelled`, or `error`, which is also where an
+        exception of `on_step` or `on_done` itself is found.
         """
         job = Job(owner, steps, on_step, on_done)
         with self._changed:
@@ -119,6 +126,7 @@ class Worker:
                 self._jobs.popleft()
                 if goes_on:
                     self._jobs.append(job)
+            del job  # an ended job must not keep its panel and its network in memory
             time.sleep(0)  # let a callback that waits for the interpreter have its turn
 
 

@@ -5,7 +5,7 @@ from .image_picker import ImagePicker
 from .kernel_editor import KernelEditor
 from .number_grid import NumberGrid
 from .run_control import RunControl
-from .sliders import DilationSlider, KernelSizeSlider, PaddingPicker, SettingSlider, StrideSlider
+from .sliders import DilationSlider, KernelSizeSlider, PaddingPicker, SettingChoice, SettingSlider, StrideSlider
 
 __all__ = [
     "ClassPicker",
@@ -16,6 +16,7 @@ __all__ = [
     "NumberGrid",
     "PaddingPicker",
     "RunControl",
+    "SettingChoice",
     "SettingSlider",
     "StrideSlider",
 ]

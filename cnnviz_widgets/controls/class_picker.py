@@ -38,23 +38,27 @@ class ClassPicker(widgets.VBox):
     @traitlets.validate("value")
     def _known(self, proposal: dict) -> str:
         typed = proposal["value"].strip()
-        index = self._network.class_index(int(typed) if typed.isdecimal() else typed)
-        return self._network.labels[index]
+        is_number = typed.isdecimal() and typed not in self._network.labels  # digits are labels of some networks
+        return self._network.labels[self._network.class_index(int(typed) if is_number else typed)]
 
     @property
     def index(self) -> int:
         """The number of the chosen class."""
         return self._network.class_index(self.value)
 
+    def described(self) -> str:
+        """The control in words, for the panel's picture."""
+        return f"{self._field.description}: {self.value}"
+
     def offer(self, likely: list[str]) -> None:
         """Put the `likely` labels in front of the others."""
         self._field.options = [*likely, *(label for label in self._network.labels if label not in set(likely))]
 
     def _on_typed(self, change: dict) -> None:
+        self.error = ""  # so that the same complaint is heard again
         try:
             self.value = change["new"]
         except CnnvizError as error:
-            self.error = ""
             self.error = str(error)
         self._field.value = self.value
 

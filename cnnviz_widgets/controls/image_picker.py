@@ -1,6 +1,7 @@
 """The course's pictures as thumbnails, and a place to bring one's own."""
 
 import base64
+from functools import cache
 from pathlib import Path
 
 import anywidget
@@ -38,7 +39,7 @@ class ImagePicker(anywidget.AnyWidget):
             "upload": _("Your own picture …"),
             "upload_help": _("Choose a picture file, or drop one here; it stays on this machine"),
         }
-        choices = [_choice(name, _(images.PICTURES[name].title), images.load(name)) for name in names]
+        choices = [_choice(name, _(images.PICTURES[name].title), _thumbnail(name)) for name in names]
         super().__init__(choices=choices, value=value, words=words, **traits)
         self.on_msg(self._on_message)
 
@@ -56,7 +57,11 @@ class ImagePicker(anywidget.AnyWidget):
     @property
     def image(self) -> np.ndarray:
         """The chosen picture: uint8 `[H, W, 3]`."""
-        return self._images[self.value] if self.value in self._images else images.load(self.value)
+        name = self.value
+        if name not in self._images:  # keep the uploads, and of the course's pictures the one that is looked at
+            self._images = {key: kept for key, kept in self._images.items() if key not in images.PICTURES}
+            self._images[name] = images.load(name)
+        return self._images[name]
 
     @property
     def title(self) -> str:
@@ -75,12 +80,16 @@ class ImagePicker(anywidget.AnyWidget):
         again = self.value == name
         self._images[name] = image
         others = [choice for choice in self.choices if choice["name"] != name]
-        self.choices = [*others, _choice(name, name, image)]
+        self.choices = [*others, _choice(name, name, _small(image))]
         self.error = ""
         if again:  # the same name with other pixels: tell the observers all the same
             self.notify_change({"name": "value", "old": name, "new": name, "owner": self, "type": "change"})
         else:
             self.value = name
+
+    def described(self) -> str:
+        """The control in words, for the panel's picture."""
+        return f"{self.words['label']}: {self.title}"
 
     def complain(self, sentence: str) -> None:
         """Say `sentence` through `error`, also when it is the same one as before."""
@@ -103,13 +112,17 @@ class ImagePicker(anywidget.AnyWidget):
         return "ImagePicker()"
 
 
-def _choice(name: str, title: str, image: np.ndarray) -> dict[str, str]:
-    height, width = image.shape[:2]
-    edge = min(height, width)
-    square = images.centre_crop(image, (edge, edge))
-    thumbnail = render.encode(images.resize(square, (THUMBNAIL, THUMBNAIL)), "jpeg", quality=80)
-    return {
-        "name": name,
-        "title": title,
-        "thumbnail": f"data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}",
-    }
+def _choice(name: str, title: str, thumbnail: str) -> dict[str, str]:
+    return {"name": name, "title": title, "thumbnail": thumbnail}
+
+
+@cache
+def _thumbnail(name: str) -> str:
+    """The thumbnail of one of the course's pictures: decoding them all takes half a second."""
+    return _small(images.load(name))
+
+
+def _small(image: np.ndarray) -> str:
+    """`image` as a square thumbnail in a data URI."""
+    thumbnail = render.encode(images.fit(image, (THUMBNAIL, THUMBNAIL)), "jpeg", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}"

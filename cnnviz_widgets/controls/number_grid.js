@@ -18,6 +18,7 @@ function render({ model, el }) {
   place.className = "cnnviz-grid-place";
   el.append(grid, place);
   let cells = [];
+  let shape = "";
 
   function build(rows, columns) {
     grid.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
@@ -25,6 +26,7 @@ function render({ model, el }) {
     grid.style.width = `${edge * columns}px`;
     grid.style.fontSize = `${Math.max(Math.min(12, Math.floor(edge * 0.36)), 6)}px`;
     cells = [];
+    shape = `${rows} × ${columns}`;
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
         const cell = document.createElement("input");
@@ -56,7 +58,10 @@ function render({ model, el }) {
       draw();
       return;
     }
-    if (short(model.get("value")[row][column]) === short(number)) return;
+    if (model.get("value")[row][column] === number) {
+      draw();
+      return;
+    }
     const value = model.get("value").map((numbers) => [...numbers]);
     value[row][column] = number;
     model.set("value", value);
@@ -67,7 +72,7 @@ function render({ model, el }) {
   function draw() {
     const value = model.get("value");
     const [rows, columns] = [value.length, value[0].length];
-    if (cells.length !== rows * columns) build(rows, columns);
+    if (shape !== `${rows} × ${columns}`) build(rows, columns);
     const largest = Math.max(...value.flat().map(Math.abs));
     grid.setAttribute("aria-label", model.get("description"));
     cells.forEach((cell, index) => {

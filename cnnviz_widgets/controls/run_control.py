@@ -1,5 +1,6 @@
 """Run and Stop for what takes long, with its progress and the time that is left."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -18,6 +19,8 @@ class RunControl(widgets.VBox):
 
     `on_run(start)` says what Run does. `run` hands work to the package's worker and keeps the display; an earlier
     piece of work that is not yet finished is dropped. `stop` stops it between two steps.
+
+    Clicks and steps come from different threads and take turns on `lock`, which a panel replaces by its own.
     """
 
     running = traitlets.Bool(False)
@@ -32,8 +35,9 @@ class RunControl(widgets.VBox):
         )
         self._bar = widgets.FloatProgress(0.0, min=0.0, max=1.0, layout={"width": "266px", "height": "14px"})
         self._left = widgets.Label("")
+        self.lock = threading.RLock()
         self._job: Job | None = None
-        self._started = 0.0
+        self._started = self._drawn = 0.0
         super().__init__(
             [
                 widgets.HBox([self.run_button, self.stop_button], layout={"overflow": "visible"}),
@@ -58,16 +62,20 @@ class RunControl(widgets.VBox):
 
         Each step has `index`, how much is done, of `total`. `on_step(step, draw)` gets every step; `draw` is true at
         most ten times a second, and for the last one. `on_done(job)` hears of the end: `job.finished`,
-        `job.cancelled` or `job.error`.
+        `job.cancelled` or `job.error`. Both are called with the `lock`; a piece of work that has been stopped or
+        replaced shows no further step, and one that has been replaced does not report its end.
         """
-        self._started = time.monotonic()
-        self._drawn = 0.0
-        self._show(0.0, _("starting …"))
-        self._set_running(True)
-        self._job = WORKER.submit(
-            self, steps, lambda step: self._on_step(step, on_step), lambda job: self._on_done(job, on_done)
-        )
-        return self._job
+        with self.lock:
+            self._started, self._drawn = time.monotonic(), 0.0
+            self._show(0.0, _("starting …"))
+            self._set_running(True)
+            self._job = WORKER.submit(
+                self,
+                steps,
+                lambda job, step: self._on_step(job, step, on_step),
+                lambda job: self._on_done(job, on_done),
+            )
+            return self._job
 
     def stop(self) -> None:
         """Stop after the step that is being taken; nothing happens when nothing runs."""
@@ -79,31 +87,38 @@ class RunControl(widgets.VBox):
         return self._job is None or self._job.wait(timeout)
 
     def clear(self) -> None:
-        """Stop, and forget the progress shown."""
-        self.stop()
-        self._show(0.0, "")
+        """Stop, and forget the work and its progress."""
+        with self.lock:
+            self.stop()
+            self._job = None
+            self._show(0.0, "")
+            self._set_running(False)
 
-    def _on_step(self, step: Any, on_step: Callable[[Any, bool], None]) -> None:
-        now = time.monotonic()
-        draw = step.index >= step.total or now - self._drawn >= BETWEEN_UPDATES
-        if draw and step.index:
-            self._drawn = now
-            elapsed, share = now - self._started, step.index / step.total
-            self._show(share, _("about {left} left").format(left=seconds(elapsed / share - elapsed)))
-        on_step(step, draw)
+    def _on_step(self, job: Job, step: Any, on_step: Callable[[Any, bool], None]) -> None:
+        with self.lock:
+            if job.cancelled:  # while the step waited for the lock
+                return
+            now = time.monotonic()
+            draw = step.index >= step.total or now - self._drawn >= BETWEEN_UPDATES
+            if draw and step.index:
+                self._drawn = now
+                elapsed, share = now - self._started, step.index / step.total
+                self._show(share, _("about {left} left").format(left=seconds(elapsed / share - elapsed)))
+            on_step(step, draw)
 
     def _on_done(self, job: Job, on_done: Callable[[Job], None]) -> None:
-        if job is not self._job:  # a newer run took its place and owns the display
-            return
+        with self.lock:
+            if job is not self._job:  # a newer run took its place and owns the display
+                return
+            self._show(1.0 if job.finished else self.done, self._ending(job))
+            self._set_running(False)
+            on_done(job)
+
+    def _ending(self, job: Job) -> str:
+        if job.error is not None:
+            return ""
         took = seconds(time.monotonic() - self._started)
-        if job.finished:
-            self._show(1.0, _("done in {took}").format(took=took))
-        elif job.error is None:
-            self._show(self.done, _("stopped after {took}").format(took=took))
-        else:
-            self._show(self.done, "")
-        self._set_running(False)
-        on_done(job)
+        return (_("done in {took}") if job.finished else _("stopped after {took}")).format(took=took)
 
     def _show(self, share: float, words: str) -> None:
         self.done = self._bar.value = share

@@ -16,6 +16,14 @@ class SettingSlider(widgets.IntSlider):
         super().__init__(value=value, min=low, max=high, description=description, tooltip=tooltip, **traits)
 
 
+class SettingChoice(widgets.Dropdown):
+    """One of several `options`, pairs of (what is read, what `value` becomes), in the look that all panels share."""
+
+    def __init__(self, options: list[tuple[str, str]], value: str, description: str, tooltip: str, **traits):
+        traits = {"layout": dict(ROW), "style": dict(STYLE), **traits}
+        super().__init__(options=options, value=value, description=description, tooltip=tooltip, **traits)
+
+
 class KernelSizeSlider(SettingSlider):
     """Edge length of a square kernel, 1 to 15 pixels; `value` is an int."""
 

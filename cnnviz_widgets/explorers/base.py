@@ -1,8 +1,9 @@
 """What all panels have in common: layout, Reset, the status line, kind errors, and the picture of the panel itself."""
 
+import copy
 import html
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import ipywidgets as widgets
@@ -10,7 +11,7 @@ import numpy as np
 import traitlets
 
 from .. import render
-from ..controls import ImagePicker, RunControl
+from ..controls import RunControl
 from ..errors import CnnvizError
 from ..i18n import _
 from ..views import ImageView, Twin, discard
@@ -25,33 +26,38 @@ class Explorer(Twin, widgets.VBox):
     A panel passes its `settings` (controls by name) and its `body` (a tree of boxes and views) to this constructor and
     defines `update`, which computes `value` from the settings and draws it. `update` runs once in the constructor and
     again whenever a setting changes. What it raises is said in the status line, and the panel keeps what it showed.
+    `column` is what stands at the left, from top to bottom, where that is more than the settings.
+
+    Callbacks come from the main thread, a subshell's, or the worker's; they take turns on one lock.
     """
 
     title = ""
     twin_kind = "jpeg"
     value = traitlets.Any(None, allow_none=True)
 
-    def __init__(self, settings: dict[str, widgets.Widget], body: widgets.Widget, extra: tuple = ()):
+    def __init__(self, settings: dict[str, widgets.Widget], body: widgets.Widget, column: Sequence = ()):
         self.settings = settings
         self.body = body
-        self._lock = threading.RLock()  # callbacks come from the main thread, a subshell's, or the worker's
-        self._held = False
+        self._lock = threading.RLock()
+        self._quiet = False
         self.status = widgets.HTML(layout={"min_height": "24px"})
         self.reset_button = widgets.Button(
             description=_("Reset"), tooltip=_("Back to the settings this panel began with"), layout={"width": "80px"}
         )
-        column = widgets.VBox(
-            [*settings.values(), *extra, self.reset_button],
+        left = widgets.VBox(
+            [*(column or settings.values()), self.reset_button],
             layout={"width": f"{COLUMN}px", "flex": "none", "overflow": "hidden"},
         )
-        row = widgets.HBox([column, body], layout={"overflow": "visible", "flex_flow": "row wrap"})
+        row = widgets.HBox([left, body], layout={"overflow": "visible", "flex_flow": "row wrap"})
         super().__init__([row, self.status], layout={"max_width": f"{WIDEST}px", "overflow": "visible"})
-        self.first_values = {name: control.value for name, control in settings.items()}
+        for run in self.run_controls():
+            run.lock = self._lock
         self.update()
+        self.first_values = {name: copy.deepcopy(control.value) for name, control in settings.items()}
         for name, control in settings.items():
             control.observe(lambda change, name=name: self._on_setting(name), "value")
             if control.has_trait("error"):
-                control.observe(lambda change: change["new"] and self.say(change["new"], wrong=True), "error")
+                control.observe(lambda change: self.say(change["new"], wrong=True), "error")
         self.reset_button.on_click(lambda _button: self.reset())
 
     def update(self, changed: str | None = None) -> None:
@@ -60,10 +66,10 @@ class Explorer(Twin, widgets.VBox):
 
     def reset(self) -> None:
         """Put every setting back to what it was when the panel was made."""
+        self.say("")
         with self.held():
             for name, control in self.settings.items():
-                control.value = self.first_values[name]
-        self.say("")
+                control.value = copy.deepcopy(self.first_values[name])
 
     def say(self, sentence: str, *, wrong: bool = False) -> None:
         """Show one sentence in the status line; `wrong` marks it as a complaint."""
@@ -79,17 +85,25 @@ class Explorer(Twin, widgets.VBox):
                 self.say(sentence_of(error), wrong=True)
 
     @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Change settings inside a `with` without an update of the panel; other threads' changes wait for its end."""
+        with self._lock:
+            before, self._quiet = self._quiet, True
+            try:
+                yield
+            finally:
+                self._quiet = before
+
+    @contextmanager
     def held(self) -> Iterator[None]:
         """Change several settings inside a `with`; the panel updates once, at its end."""
-        if self._held:
-            yield
-            return
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
-            self.attempt(self.update)
+        with self._lock:
+            try:
+                with self.quietly():
+                    yield
+            finally:
+                if not self._quiet:
+                    self.attempt(self.update)
 
     def close(self) -> None:
         """Stop what runs and close the whole panel, with everything in it."""
@@ -102,9 +116,10 @@ class Explorer(Twin, widgets.VBox):
         return [widget for widget in descendants(self) if isinstance(widget, RunControl)]
 
     def _on_setting(self, name: str) -> None:
-        if not self._held:
-            self.say("")
-            self.attempt(self.update, name)
+        with self._lock:
+            if not self._quiet:
+                self.say("")
+                self.attempt(self.update, name)
 
     # --------------------------------------------------------------------------------------------- the static twin
     def snapshot(self) -> np.ndarray:
@@ -149,14 +164,11 @@ def show_if(wanted: bool, *shown: widgets.Widget) -> None:
 
 def setting_text(control: widgets.Widget) -> str:
     """A control's label and value in words, for the panel's picture; empty for what has none or is hidden."""
-    if hidden(control) or isinstance(control, widgets.Play):
+    if hidden(control):
         return ""
-    if isinstance(control, ImagePicker):
-        return f"{_('Picture')}: {control.title}"
     if hasattr(control, "described"):
         return control.described()
-    label = getattr(control, "description", "")
-    value = control.label if isinstance(control, widgets.widget_selection._Selection) else control.value
+    label, value = getattr(control, "description", ""), getattr(control, "label", control.value)
     if isinstance(value, float):
         value = render.number(value)
     return f"{label}: {value}" if label and not isinstance(value, (list, tuple)) else ""

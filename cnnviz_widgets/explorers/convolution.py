@@ -22,6 +22,7 @@ from ..views import ImageView
 from .base import Explorer, show_if
 
 LONGEST = 400  # picture pixels on the longer side; a larger picture is scaled down to keep the panel quick
+SMALL = LONGEST // 2  # screen pixels on the longer side of the input and of each channel
 DESIGNED, RANDOM = "designed", "random"
 TOGETHER = "together"
 
@@ -65,7 +66,6 @@ class ConvolutionExplorer(Explorer):
         self.padding = PaddingPicker(padding)
         self.dilation = DilationSlider(dilation)
         self.kernel = KernelEditor(kernel, kernel_size)
-        self.kernel.described = lambda: f"{_('Kernel')}: {self.kernel.name}"
         self.seed = SettingSlider(seed, 0, 99, _("Seed"), _("Another seed draws other random filters"))
         self.show_channel = widgets.ToggleButtons(
             options=[(_("all"), TOGETHER), ("1", 0), ("2", 1), ("3", 2)],
@@ -75,16 +75,17 @@ class ConvolutionExplorer(Explorer):
             layout=dict(ROW),
             style={**STYLE, "button_width": "60px"},
         )
-        self.input_view = ImageView(zoom=0.5)
+        self.input_view = ImageView()
         self.kernel_view = ImageView(pixelated=True)
         self.response_view = ImageView(
             pixelated=True,
             follow="hover",
             help=_("Point at a pixel, or use the arrow keys, to see where it came from."),
         )
-        self.channel_views = [ImageView(zoom=0.5) for _channel in range(3)]
+        self.channel_views = [ImageView() for _channel in range(3)]
         self.channels = widgets.HBox(self.channel_views, layout={"grid_gap": "12px", "overflow": "visible"})
         self._first_kernel = kernel
+        self._source: np.ndarray | None = None
 
         left = widgets.VBox([self.input_view, self.kernel_view], layout={"grid_gap": "8px", "width": "204px"})
         top = widgets.HBox([left, self.response_view], layout={"grid_gap": "12px", "overflow": "visible"})
@@ -107,29 +108,31 @@ class ConvolutionExplorer(Explorer):
     # ----------------------------------------------------------------------------------------------------- compute
     def update(self, changed: str | None = None) -> None:
         """Convolve the picture with the present settings and draw the response."""
-        if self.kernel.size != self.kernel_size.value:
-            held, self._held = self._held, True
+        with self.quietly():
+            if changed == "kernel":
+                self.kernel_size.value = self.kernel.size
             self.kernel.size = self.kernel_size.value
-            self._held = held
-        image = self._working_image()
+        random = self.filters.value == RANDOM
+        show_if(random, self.channels, self.seed, self.show_channel)
+        show_if(not random, self.kernel)
+        source = self.picture.image
+        image = self._image if source is self._source else _at_most(source, LONGEST)
         inputs, filters = self._inputs(image), self._filters()
-        response = convolve(inputs, filters, self.stride.value, self.padding.value, self.dilation.value)[0]
-        self.value = response
-        self._draw(image, filters, response, fresh_picture=changed in (None, "picture"))
+        stride, padding, dilation = self.stride.value, self.padding.value, self.dilation.value
+        self.value = convolve(inputs, filters, stride, padding, dilation)[0]
+        before, _after = padding_amounts(self.kernel_size.value, padding, dilation)
+        self._window = stride, before, dilation * (self.kernel_size.value - 1) + 1
+        if source is not self._source:
+            self._source, self._image = source, image
+            self._draw_picture(image)
+        self._draw_kernel(filters)
+        self._draw_response(self.value)
 
     def reset(self) -> None:
         """Put every setting back, the kernel's name included."""
         with self.held():
-            self.kernel.name = self._first_kernel
             super().reset()
-
-    def _working_image(self) -> np.ndarray:
-        image = self.picture.image
-        height, width = image.shape[:2]
-        factor = LONGEST / max(height, width)
-        if factor >= 1:
-            return image
-        return images.resize(image, (max(round(height * factor), 1), max(round(width * factor), 1)))
+            self.kernel.name = self._first_kernel
 
     def _inputs(self, image: np.ndarray) -> Tensor:
         if self.filters.value == RANDOM:
@@ -142,33 +145,20 @@ class ConvolutionExplorer(Explorer):
         return self.kernel.tensor[None, None]
 
     # -------------------------------------------------------------------------------------------------------- draw
-    def _draw(self, image: np.ndarray, filters: Tensor, response: Tensor, fresh_picture: bool) -> None:
-        random = self.filters.value == RANDOM
-        show_if(random, self.channels, self.seed, self.show_channel)
-        show_if(not random, self.kernel)
-        if fresh_picture or self.input_view.image is None:
-            self.input_view.show(
-                image,
-                alt=self.picture.title,
-                caption=_("The picture, {h} × {w}").format(h=image.shape[0], w=image.shape[1]),
-                marks=[],
-            )
-        self._draw_kernel(filters)
-        self._draw_response(response)
+    def _draw_picture(self, image: np.ndarray) -> None:
+        height, width = image.shape[:2]
+        caption = _("The picture, {h} × {w}").format(h=height, w=width)
+        self.input_view.show(image, alt=self.picture.title, caption=caption, **_small(height, width))
 
     def _draw_kernel(self, filters: Tensor) -> None:
-        size = filters.shape[-1]
-        weights = filters.numpy()
-        tiles = (
-            [render.channels_as_colour(w) for w in weights] if len(weights) == 3 else [render.signed_map(weights[0, 0])]
-        )
-        edge = (60 if len(weights) == 3 else 90) // size or 1
-        caption = (
-            _("Three random filters, {n} × {n} × 3").format(n=size)
-            if len(weights) == 3
-            else _("The kernel, {n} × {n}; red is positive, blue negative").format(n=size)
-        )
-        picture = render.mosaic([render.enlarge(tile, edge) for tile in tiles], 3, gap=6)
+        weights, size = filters.numpy(), filters.shape[-1]
+        if len(weights) == 3:
+            tiles, edge = [render.channels_as_colour(channels) for channels in weights], 60
+            caption = _("Three random filters, {n} × {n} × 3").format(n=size)
+        else:
+            tiles, edge = [render.signed_map(weights[0, 0])], 90
+            caption = _("The kernel, {n} × {n}; red is positive, blue negative").format(n=size)
+        picture = render.mosaic([render.enlarge(tile, edge // size) for tile in tiles], 3, gap=6)
         self.kernel_view.show(picture, kind="png", alt=caption, caption=caption)
 
     def _draw_response(self, response: Tensor) -> None:
@@ -182,7 +172,7 @@ class ConvolutionExplorer(Explorer):
         for index, (view, channel) in enumerate(zip(self.channel_views, maps, strict=True)):
             colour = [_("red"), _("green"), _("blue")][index]
             caption = _("Filter {n}, the {colour} of the whole").format(n=index + 1, colour=colour)
-            view.show(render.heat_map(channel, render.GREY), alt=caption, caption=caption, zoom=zoom / 2)
+            view.show(render.heat_map(channel, render.GREY), alt=caption, caption=caption, **_small(height, width))
         if self.show_channel.value == TOGETHER:
             caption = _("The three responses as red, green and blue, {size}").format(size=size)
             self.response_view.show(
@@ -200,20 +190,22 @@ class ConvolutionExplorer(Explorer):
             limit = max(-low, high)
             picture, ramp = render.signed_map(values), render.ramp(render.SIGNED, -limit, limit, label)
         else:
-            low, high = min(low, 0.0), max(high, 1e-12)
+            low, high = min(low, 0.0), max(high, 0.0)
+            high = high if high > low else 1.0  # nothing but zeros
             picture, ramp = render.heat_map(values, render.GREY, low, high), render.ramp(render.GREY, low, high, label)
         self.response_view.show(picture, alt=caption, caption=caption, zoom=zoom, ramp=ramp, pointer=[])
 
     def _show_origin(self) -> None:
         """Mark in the picture the window that the response under the pointer came from, and read its value."""
         pointer = self.response_view.pointer
-        if not pointer or pointer[1] >= self.value.shape[1] or pointer[0] >= self.value.shape[2]:
+        rows, columns = self.value.shape[1:]
+        if not pointer or pointer[1] >= rows or pointer[0] >= columns:
             self.input_view.marks = []
+            self.say("")
             return
         x, y = pointer
-        before, _after = padding_amounts(self.kernel_size.value, self.padding.value, self.dilation.value)
-        extent = self.dilation.value * (self.kernel_size.value - 1) + 1
-        left, top = (place * self.stride.value - before for place in (x, y))
+        stride, before, extent = self._window
+        left, top = x * stride - before, y * stride - before
         self.input_view.marks = [{"x": left, "y": top, "w": extent, "h": extent, "colour": render.OKABE_ITO[0]}]
         numbers = ", ".join(render.number(float(number)) for number in self.value[:, y, x])
         self.say(
@@ -221,3 +213,16 @@ class ConvolutionExplorer(Explorer):
                 "Response at row {y}, column {x}: {numbers}, from the window of {n} × {n} pixels marked in the picture."
             ).format(y=y, x=x, numbers=numbers, n=extent)
         )
+
+
+def _at_most(image: np.ndarray, longest: int) -> np.ndarray:
+    """`image`, scaled down where its longer side has more than `longest` pixels."""
+    factor = longest / max(image.shape[:2])
+    height, width = (max(round(side * factor), 1) for side in image.shape[:2])
+    return image if factor >= 1 else images.resize(image, (height, width))
+
+
+def _small(height: int, width: int) -> dict:
+    """How to show a picture of this size in a box of `SMALL` screen pixels: halved, or its pixels as squares."""
+    zoom = SMALL // max(height, width)
+    return {"zoom": zoom or 0.5, "pixelated": zoom > 1}

@@ -5,7 +5,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from .. import images, render
-from ..controls import ClassPicker, ImagePicker, RunControl, SettingSlider
+from ..controls import ClassPicker, ImagePicker, RunControl, SettingChoice, SettingSlider
 from ..controls.sliders import ROW, STYLE
 from ..i18n import _
 from ..networks import Network, load_network
@@ -16,6 +16,8 @@ from ..worker import WORKER, Job
 from .base import Explorer, sentence_of
 
 OWN, AS_IN_ARTICLE = "own", "article"
+VIEW, MAP = 336, 224  # screen pixels of the picture that is dragged over, and of the map
+PREVIEW = 16  # places along a side of the coarse map, at most
 MAPS = {"probability": _("probability"), "drop": _("drop in probability"), "logit": _("logit")}
 TOP = 5
 
@@ -24,7 +26,8 @@ class OcclusionExplorer(Explorer):
     """Drag a patch over the picture and the top five probabilities move; Run covers every place in turn.
 
     `value` is the `OcclusionMap` so far. `predictions` holds what the network says of the picture as it is shown, patch
-    and all: a list of (label, probability). Works on any `Network`, or on a module that takes pixels in 0..1.
+    and all: a list of (label, probability). Works on any `Network`, or on a module that takes pixels normalised as for
+    ImageNet.
     """
 
     title = _("Occlusion")
@@ -44,37 +47,27 @@ class OcclusionExplorer(Explorer):
         self.network = network if isinstance(network, Network) else Network(network)
         size = self.network.size
         self.picture = ImagePicker(image)
+        self._pointing: Job | None = None
         self._look(self.picture.image)
         index = int(self._clean.argmax()) if target is None else self.network.class_index(target)
         self.target = ClassPicker(self.network, self.network.labels[index])
-        self.target.described = lambda: f"{_('Class')}: {self.target.value}"
-        self.preset = widgets.Dropdown(
-            options=[(_("my own"), OWN), (_("as in the article"), AS_IN_ARTICLE)],
-            value=OWN,
-            description=_("Settings"),
-            tooltip=_("The article covers a box of 70 × 70 pixels and steps by 14"),
-            layout=dict(ROW),
-            style=dict(STYLE),
+        self.preset = SettingChoice(
+            [(_("my own"), OWN), (_("as in the article"), AS_IN_ARTICLE)],
+            OWN,
+            _("Settings"),
+            _("The article covers a box of 70 × 70 pixels and steps by 14"),
         )
-        self.window = SettingSlider(window, 4, size, _("Window"), _("Edge of the square patch, in pixels"), step=2)
+        self.window = SettingSlider(
+            window, min(4, size), size, _("Window"), _("Edge of the square patch, in pixels"), step=2
+        )
         self.stride = SettingSlider(
             stride, 2, 64, _("Stride"), _("Pixels from one place of the patch to the next"), step=2
         )
-        self.fill = widgets.Dropdown(
-            options=[(title, name) for name, title in FILLS.items()],
-            value=fill,
-            description=_("Fill"),
-            tooltip=_("What the patch puts in place of the picture"),
-            layout=dict(ROW),
-            style=dict(STYLE),
-        )
-        self.map_of = widgets.Dropdown(
-            options=[(title, name) for name, title in MAPS.items()],
-            value="probability",
-            description=_("Map of"),
-            tooltip=_("What the map shows of the class at each place of the patch"),
-            layout=dict(ROW),
-            style=dict(STYLE),
+        fills = [(title, name) for name, title in FILLS.items()]
+        self.fill = SettingChoice(fills, fill, _("Fill"), _("What the patch puts in place of the picture"))
+        maps = [(title, name) for name, title in MAPS.items()]
+        self.map_of = SettingChoice(
+            maps, "probability", _("Map of"), _("What the map shows of the class at each place of the patch")
         )
         self.threshold = widgets.FloatSlider(
             value=threshold,
@@ -90,25 +83,27 @@ class OcclusionExplorer(Explorer):
         self.run.on_run(lambda: self.attempt(self.start))
 
         self.view = ImageView(
-            zoom=1.5 if size <= 256 else 1.0,
+            zoom=VIEW // size if size <= VIEW // 2 else 1.5 if size <= 256 else 1.0,
+            pixelated=size <= VIEW // 2,
             follow="drag",
             key_step=max(size // 28, 1),
             help=_("Drag the patch over the picture, or move it with the arrow keys."),
         )
         self.bars = ImageView(zoom=0.5)
-        self.map_view = ImageView(pixelated=True)
-        self.masked_view = ImageView()
+        enlarged = {"zoom": max(MAP // size, 1), "pixelated": True}
+        self.map_view, self.masked_view = ImageView(**enlarged), ImageView(**enlarged)
+        settings = {
+            "picture": self.picture,
+            "target": self.target,
+            "preset": self.preset,
+            "window": self.window,
+            "stride": self.stride,
+            "fill": self.fill,
+            "map_of": self.map_of,
+            "threshold": self.threshold,
+        }
         super().__init__(
-            {
-                "picture": self.picture,
-                "target": self.target,
-                "preset": self.preset,
-                "window": self.window,
-                "stride": self.stride,
-                "fill": self.fill,
-                "map_of": self.map_of,
-                "threshold": self.threshold,
-            },
+            settings,
             widgets.HBox(
                 [
                     widgets.VBox([self.view, self.bars], layout={"grid_gap": "6px", "overflow": "visible"}),
@@ -116,7 +111,7 @@ class OcclusionExplorer(Explorer):
                 ],
                 layout={"grid_gap": "12px", "overflow": "visible"},
             ),
-            extra=(self.run,),
+            column=(*settings.values(), self.run),
         )
         self.view.observe(lambda _change: self._on_pointer(), "pointer")
 
@@ -126,19 +121,18 @@ class OcclusionExplorer(Explorer):
         if changed in ("map_of", "threshold"):
             self._draw_map()
             return
-        first = changed is None and self.value is None
-        if changed in (None, "picture"):
+        if self._source is not self.picture.image:
             self._look(self.picture.image)
-            self.target.offer([label for label, _probability in self._best(self._clean)])
+        self.target.offer([label for label, _probability in self._best(self._clean)])
         self._apply_preset()
-        settings = self._settings()
         self.view.patch = [self.window.value, self.window.value]
         self._draw_picture()
-        if first:
-            self.value = occlusion(self.network, self._inputs, **self._coarse(settings), progress=False)
+        settings = self._coarse(self._settings())
+        if self.value is None:
+            self.value, self._fill = occlusion(self.network, self._inputs, **settings, progress=False), self.fill.label
             self._draw_map()
         else:
-            self._fill_map(self._coarse(settings))
+            self._fill_map(settings)
 
     def start(self) -> None:
         """Fill the whole map at the present settings, live; what Run does."""
@@ -146,8 +140,7 @@ class OcclusionExplorer(Explorer):
 
     def settle(self, timeout: float = 60.0) -> bool:
         """Wait until nothing of this panel is being computed; for scripts and tests, never in a callback."""
-        pointing = getattr(self, "_pointing", None)
-        return self.run.wait(timeout) and (pointing is None or pointing.wait(timeout))
+        return self.run.wait(timeout) and (self._pointing is None or self._pointing.wait(timeout))
 
     def reset(self) -> None:
         """Put every setting back and take the patch away."""
@@ -157,10 +150,9 @@ class OcclusionExplorer(Explorer):
 
     def _look(self, image: np.ndarray) -> None:
         """Take `image` for the panel's picture and ask the network what it is without a patch."""
-        seen = self.network.view(image)
-        inputs = self.network.preprocess(image)
-        self._clean = self.network.logits(image).softmax(0)
-        self._seen, self._inputs = seen, inputs
+        clean, inputs = self.network.logits(image).softmax(0), self.network.preprocess(image)
+        self._source, self._clean, self._inputs = image, clean, inputs
+        self._seen = images.to_image(self.network.denormalise(inputs))
 
     def _settings(self) -> dict:
         article = self.preset.value == AS_IN_ARTICLE
@@ -178,38 +170,38 @@ class OcclusionExplorer(Explorer):
         for name in ("window", "stride", "fill"):
             control = self.settings[name]
             control.disabled = article
-            if article and control.value != ARTICLE[name]:
-                held, self._held = self._held, True
-                control.value = ARTICLE[name]
-                self._held = held
+            if article:
+                with self.quietly():
+                    control.value = ARTICLE[name]
 
-    @staticmethod
-    def _coarse(settings: dict) -> dict:
-        """The same settings with as few places as still cover the picture: the preview."""
+    def _coarse(self, settings: dict) -> dict:
+        """The same settings with as few places as still cover the picture, or as a preview may have: the preview."""
         core = settings["core"] or settings["window"]
-        return {**settings, "stride": max(settings["stride"], core)}
+        return {**settings, "stride": max(settings["stride"], core, -(-self.network.size // PREVIEW))}
 
     def _fill_map(self, settings: dict) -> None:
-        network, inputs = self.network, self._inputs
-        self.run.run(lambda: occlusion_steps(network, inputs, **settings), self._on_step, self._on_done)
+        network, inputs, fill = self.network, self._inputs, self.fill.label
+        self.run.run(
+            lambda: occlusion_steps(network, inputs, **settings),
+            lambda step, draw: self._on_step(step, draw, fill),
+            lambda job: self.attempt(self._on_done, job),
+        )
 
-    def _on_step(self, step: Step, draw: bool) -> None:
-        with self._lock:
-            self.value = step.map
-            if draw and step.index and (step.index == step.total or not self.map_view.congested):
-                self._draw_map()
+    def _on_step(self, step: Step, draw: bool, fill: str) -> None:
+        self.value, self._fill = step.map, fill
+        if draw and 0 < step.index < step.total and not self.map_view.congested:
+            self._draw_map()
 
     def _on_done(self, job: Job) -> None:
-        with self._lock:
-            if job.error is not None:
-                self.say(sentence_of(job.error), wrong=True)
-            elif self.value is not None:
-                self._draw_map()
+        if job.error is not None:
+            self.say(sentence_of(job.error), wrong=True)
+        else:
+            self._draw_map()
 
     def _on_pointer(self) -> None:
         """Ask the network about the patched picture; on the worker, where a newer place replaces an older one."""
         self._pointing = WORKER.submit(
-            self.view, lambda: iter([None]), lambda _step: self.attempt(self._draw_picture), lambda _job: None
+            self.view, lambda: iter([None]), lambda _job, _step: self.attempt(self._draw_picture)
         )
 
     # -------------------------------------------------------------------------------------------------------- draw
@@ -255,20 +247,19 @@ class OcclusionExplorer(Explorer):
     def _draw_map(self) -> None:
         """The map so far with its scale, and the picture under its mask."""
         occluded: OcclusionMap = self.value
-        target = self.target.value
+        target = self.network.labels[occluded.target]
         values = {"probability": occluded.probabilities, "drop": occluded.drop, "logit": occluded.logits}[
             self.map_of.value
         ]
         per_pixel = occluded.per_pixel(values).numpy()
         low, high = render.limits(per_pixel)
-        fill = FILLS[self.fill.value].lower()
         self.map_view.show(
             render.heat_map(per_pixel, low=low, high=high),
             kind="png",
             ramp=render.ramp(render.EVIDENCE, low, high, MAPS[self.map_of.value]),
             alt=_("Occlusion map of {target}").format(target=target),
             caption=_("{what} of {target} when the patch is here ({fill})").format(
-                what=MAPS[self.map_of.value].capitalize(), target=target, fill=fill
+                what=MAPS[self.map_of.value].capitalize(), target=target, fill=self._fill.lower()
             ),
         )
         mask = occluded.mask(self.threshold.value).numpy()

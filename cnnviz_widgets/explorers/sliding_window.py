@@ -27,7 +27,7 @@ class SlidingWindowExplorer(Explorer):
 
     The window moves by the slider, by play, under the pointer (over the input or over the output) and by arrow keys.
     Input and kernel can be typed over. `value` is the whole response, a float32 tensor `[h, w]`; `position` is the
-    number of the window, row by row from 0.
+    number of the window, row by row from 0, and setting it moves the window.
     """
 
     title = _("A sliding window")
@@ -37,11 +37,10 @@ class SlidingWindowExplorer(Explorer):
     def __init__(self, inputs=INPUT, kernel=KERNEL, position: int = 0):
         self.inputs = NumberGrid([list(row) for row in inputs], description=_("Numbers of the input"), width=200)
         self.kernel = NumberGrid([list(row) for row in kernel], description=_("Numbers of the kernel"), width=120)
-        last = _positions(self.inputs.value, self.kernel.value) - 1
         self.step = widgets.IntSlider(
             value=position,
             min=0,
-            max=max(last, 0),
+            max=max(position, 0),
             description=_("Position"),
             tooltip=_("Which window is looked at, counted row by row"),
             layout=dict(ROW),
@@ -50,30 +49,38 @@ class SlidingWindowExplorer(Explorer):
         self.play = widgets.Play(
             value=position,
             min=0,
-            max=max(last, 0),
+            max=max(position, 0),
             interval=900,
             description=_("Play"),
             layout={"margin": "2px 0 2px 92px"},
         )
         widgets.link((self.play, "value"), (self.step, "value"))
         self.view = ImageView(
-            zoom=1 / DENSITY, follow="hover", help=_("Point at a cell, or use the arrow keys, to move the window.")
+            zoom=1 / DENSITY,
+            follow="hover",
+            key_step=CELL * DENSITY,
+            help=_("Point at a cell, or use the arrow keys, to move the window."),
         )
         words = [widgets.Label(_("Input (type over a number)")), widgets.Label(_("Kernel"))]
         super().__init__(
             {"step": self.step, "inputs": self.inputs, "kernel": self.kernel},
             widgets.VBox([self.view], layout={"overflow": "visible"}),
-            extra=(self.play,),
+            column=(self.step, self.play, words[0], self.inputs, words[1], self.kernel),
         )
-        column = self.children[0].children[0]
-        column.children = (self.step, self.play, words[0], self.inputs, words[1], self.kernel, self.reset_button)
         self.view.observe(lambda _change: self.attempt(self._follow_pointer), "pointer")
+        self.observe(lambda change: setattr(self.step, "value", change["new"]), "position")
+
+    @traitlets.validate("position")
+    def _on_the_output(self, proposal: dict) -> int:
+        return min(max(proposal["value"], 0), self.value.numel() - 1)
 
     def update(self, changed: str | None = None) -> None:
         """Compute the response and draw the window at its present position."""
         inputs, kernel = torch.tensor(self.inputs.value), torch.tensor(self.kernel.value)
         self.value = convolve(inputs[None, None], kernel[None, None])[0, 0]
-        self.position = self.step.value
+        with self.quietly():
+            self.play.max = self.step.max = self.value.numel() - 1
+            self.position = self.step.value
         row, column = divmod(self.position, self.value.shape[1])
         window = inputs[row : row + kernel.shape[0], column : column + kernel.shape[1]]
         sum_of = " + ".join(f"{_plain(x)}·{_plain(k)}" for x, k in zip(window.flatten(), kernel.flatten(), strict=True))
@@ -82,11 +89,23 @@ class SlidingWindowExplorer(Explorer):
             row=row, column=column, sum=sum_of, total=total
         )
         picture = _drawing(inputs, kernel, self.value, row, column)
-        self.view.key_step = CELL * DENSITY
-        self.view.show(picture, kind="png", caption=caption, alt=_("Input, window and output.") + " " + caption)
+        self.view.show(
+            picture,
+            kind="png",
+            caption=caption,
+            alt=_("Input, window and output.") + " " + caption,
+            pointer=self._middle_of_window(),
+        )
+
+    def _middle_of_window(self) -> list[int]:
+        """Where the arrow keys start from, in pixels of the drawing."""
+        row, column = divmod(self.position, self.value.shape[1])
+        x, y = column + len(self.kernel.value[0]) / 2, row + len(self.kernel.value) / 2
+        return [int(x * CELL * DENSITY), int((HEAD + y * CELL) * DENSITY)]
 
     def _follow_pointer(self) -> None:
         if not self.view.pointer:
+            self.view.pointer = self._middle_of_window()
             return
         x, y = (place / DENSITY for place in self.view.pointer)
         rows, columns = self.value.shape
@@ -97,10 +116,7 @@ class SlidingWindowExplorer(Explorer):
         else:  # the window whose middle is under the pointer
             row, column = row - len(self.kernel.value) // 2, column - len(self.kernel.value[0]) // 2
         self.step.value = min(max(row, 0), rows - 1) * columns + min(max(column, 0), columns - 1)
-
-
-def _positions(inputs: list[list[float]], kernel: list[list[float]]) -> int:
-    return (len(inputs) - len(kernel) + 1) * (len(inputs[0]) - len(kernel[0]) + 1)
+        self.view.pointer = self._middle_of_window()
 
 
 def _plain(number: Tensor | float) -> str:

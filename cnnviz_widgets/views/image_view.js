@@ -50,7 +50,8 @@ function render({ model, el }) {
     const [width, height, zoom] = ["width", "height", "zoom"].map((name) => model.get(name));
     frame.style.width = `${width * zoom}px`;
     frame.style.aspectRatio = `${Math.max(width, 1)} / ${Math.max(height, 1)}`;
-    figure.style.maxWidth = model.get("ramp").stops ? `${width * zoom + 64}px` : `${width * zoom}px`;
+    const room = Math.max(width * zoom, 160); // for the caption of a tiny picture
+    figure.style.maxWidth = model.get("ramp").stops ? `${room + 64}px` : `${room}px`;
     img.classList.toggle("cnnviz-pixelated", model.get("pixelated"));
     marks.setAttribute("viewBox", `0 0 ${Math.max(width, 1)} ${Math.max(height, 1)}`);
     drawMarks();

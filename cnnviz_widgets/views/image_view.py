@@ -59,13 +59,14 @@ class ImageView(Twin, anywidget.AnyWidget):
         Other traits that belong to the new picture (`caption`, `alt`, `marks`, `ramp` …) travel in the same message.
         """
         data = render.encode(image, kind)
-        self.image = image
+        self.image = np.array(image)  # whoever made it may go on to draw in it
         self._sent_at = time.monotonic()
         with self.hold_sync():
             self.height, self.width = image.shape[:2]
             self.mime = f"image/{kind}"
-            self.serial += 1
-            self.data = data
+            if data != self.data:  # the page acknowledges only what it is sent
+                self.serial += 1
+                self.data = data
             for name, value in traits.items():
                 setattr(self, name, value)
 
