@@ -33,6 +33,7 @@ _HOME = {
     "ConvolutionExplorer": "explorers",
     "OcclusionExplorer": "explorers",
     "SlidingWindowExplorer": "explorers",
+    "layer_sheet": "explorers",
     "Predict": "exercises",
     "check": "exercises",
     "hint": "exercises",
