@@ -13,6 +13,7 @@ from ..views import ImageView
 from .base import Explorer
 
 MOST = 10  # bars; more of them would say little and take up the page
+BARS = 400  # screen pixels
 SIDE = 224  # screen pixels; a network that sees less gets its pixels drawn as squares
 
 
@@ -46,7 +47,15 @@ class ClassifierExplorer(Explorer):
             {"picture": self.picture, "top": self.top},
             widgets.HBox(
                 [self.view, self.bars],
-                layout={"grid_gap": "12px", "overflow": "visible", "flex_flow": "row wrap"},
+                # In a narrow page the bars go below the picture, and both stay beside the settings.
+                layout={
+                    "grid_gap": "8px 12px",
+                    "overflow": "visible",
+                    "flex": "1 1 0",
+                    "flex_flow": "row wrap",
+                    "min_width": f"{BARS}px",
+                    "align_content": "flex-start",
+                },
             ),
         )
 
@@ -70,7 +79,7 @@ class ClassifierExplorer(Explorer):
         words = ", ".join(f"{label} {render.number(probability)}" for label, probability in self.value)
         caption = _("Probability of the {n} likeliest of {total:,} classes")
         self.bars.show(
-            render.bars(self.value, 400),
+            render.bars(self.value, BARS),
             kind="png",
             alt=_("Probabilities: {words}").format(words=words),
             caption=caption.format(n=len(self.value), total=len(self.network.labels)),
