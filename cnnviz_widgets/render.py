@@ -207,13 +207,15 @@ def bars(
     before: Sequence[float] | None = None,
     high: float = 1.0,
     chosen: str | None = None,
+    label_width: int | None = None,
     density: int = 2,
 ) -> np.ndarray:
     """Labelled horizontal bars from 0 to `high`, one a row, `density` picture pixels to one screen pixel.
 
     `before` marks with a line where each bar stood before; `chosen` names the row that is drawn in orange.
     """
-    line, label_width, value_width = 22 * density, int(width * 0.36) * density, 56 * density
+    line, value_width = 22 * density, 56 * density
+    label_width = (label_width or int(width * 0.36)) * density
     full = width * density - label_width - value_width
     picture = Image.new("RGB", (width * density, line * len(rows) + 2 * density), PAPER)
     draw = ImageDraw.Draw(picture)
