@@ -24,26 +24,30 @@ function render({ model, el }) {
   const caption = element("figcaption", "cnnviz-image-caption", figure);
 
   let url = null;
+  let loading = null; // the next picture
   let frameRequest = 0;
   let waiting = null; // the pointer's newest place, not yet told
   let dragging = false;
 
+  // A picture is loaded out of sight and put in place when it is there; what arrives meanwhile waits, the newest only.
   function drawPicture() {
     const bytes = model.get("data");
-    if (!bytes || bytes.byteLength === 0) return;
-    const fresh = URL.createObjectURL(new Blob([bytes], { type: model.get("mime") }));
-    const old = url;
-    const serial = model.get("serial");
-    url = fresh;
-    img.onload = img.onerror = () => {
-      if (old) URL.revokeObjectURL(old);
+    if (loading || !bytes || bytes.byteLength === 0) return;
+    const [old, serial] = [url, model.get("serial")];
+    url = URL.createObjectURL(new Blob([bytes], { type: model.get("mime") }));
+    loading = new Image();
+    loading.onload = loading.onerror = () => {
+      loading = null;
+      img.src = url;
       img.dataset.serial = serial;
+      if (old) URL.revokeObjectURL(old);
       if (serial > model.get("shown")) {
         model.set("shown", serial);
         model.save_changes();
       }
+      if (bytes !== model.get("data")) drawPicture();
     };
-    img.src = fresh;
+    loading.src = url;
   }
 
   function drawBox() {
@@ -185,6 +189,7 @@ function render({ model, el }) {
   return () => {
     for (const [name, handler] of Object.entries(draw)) model.off(`change:${name}`, handler);
     if (frameRequest) cancelAnimationFrame(frameRequest);
+    if (loading) loading.onload = loading.onerror = null;
     if (url) URL.revokeObjectURL(url);
   };
 }
