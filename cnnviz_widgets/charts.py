@@ -4,6 +4,7 @@ Notebooks draw their charts with matplotlib; a matplotlib chart takes some 80 ms
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -27,15 +28,17 @@ def line_chart(
 ) -> np.ndarray:
     """Lines by name, each an (x, y) pair of equal length, in `size` (width, height) screen pixels.
 
-    `verticals` are places on the x axis marked from top to bottom. Points that are not finite are left out. Without a
-    range, an axis covers the finite points. The picture, uint8 `[H, W, 3]`, has `density` pixels for one of the screen.
+    `verticals` are places on the x axis marked from top to bottom. Points that are not finite are left out, and so are
+    those outside `x_range`; those outside `y_range` are drawn at its edge. Without a range, an axis covers the finite
+    points. Several lines are named in the key at the upper right; colours begin again after the last. The picture,
+    uint8 `[H, W, 3]`, has `density` pixels for one of the screen.
     """
     width, height = size
     picture = Image.new("RGB", (width * density, height * density), render.PAPER)
     draw = ImageDraw.Draw(picture)
-    lines = {name: _finite(points) for name, points in series.items()}
-    x_low, x_high = x_range or _range([x for x, _y in lines.values()])
-    y_low, y_high = y_range or _range([y for _x, y in lines.values()])
+    lines = {name: _finite(points, x_range) for name, points in series.items()}
+    x_low, x_high = _range([np.asarray(x_range)] if x_range else [x for x, _y in lines.values()])
+    y_low, y_high = _range([np.asarray(y_range)] if y_range else [y for _x, y in lines.values()])
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = LEFT + (x - x_low) / (x_high - x_low) * (width - LEFT - RIGHT)
@@ -59,7 +62,7 @@ def line_chart(
     draw.text((2 * density, 4 * density), y_label, font=face, fill=render.INK, anchor="lt")
 
     key = width * density - RIGHT * density
-    for (name, (xs, ys)), colour in reversed(list(zip(lines.items(), colours, strict=False))):
+    for (name, (xs, ys)), colour in reversed(list(zip(lines.items(), cycle(colours), strict=False))):
         points = [place(x, min(max(y, y_low), y_high)) for x, y in zip(xs, ys, strict=True)]
         if len(points) > 1:
             draw.line(points, fill=colour, width=2 * density, joint="curve")
@@ -72,9 +75,13 @@ def line_chart(
     return np.asarray(picture)
 
 
-def _finite(points: tuple[Sequence[float], Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+def _finite(
+    points: tuple[Sequence[float], Sequence[float]], x_range: tuple[float, float] | None
+) -> tuple[np.ndarray, np.ndarray]:
     x, y = (np.asarray(values, dtype=float) for values in points)
     known = np.isfinite(x) & np.isfinite(y)
+    if x_range:
+        known &= (x >= min(x_range)) & (x <= max(x_range))
     return x[known], y[known]
 
 
@@ -89,7 +96,7 @@ def _range(values: list[np.ndarray]) -> tuple[float, float]:
 def _ticks(low: float, high: float, count: int) -> np.ndarray:
     from matplotlib.ticker import MaxNLocator
 
-    ticks = MaxNLocator(count).tick_values(low, high)
+    ticks = MaxNLocator(count, steps=[1, 2, 5, 10]).tick_values(low, high)
     slack = 1e-9 * (high - low)
     return ticks[(ticks >= low - slack) & (ticks <= high + slack)]
 

@@ -1,28 +1,23 @@
 """LeNet three times: as it was published, as we train it, and the shorter one of the course's source article."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from .errors import WrongSetting
 from .i18n import _
+from .techniques.settings import whole_number
 
+# fmt: off
 C3_INPUTS = (
-    *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
-    *(
-        (0, 1, 2, 3),
-        (1, 2, 3, 4),
-        (2, 3, 4, 5),
-        (0, 3, 4, 5),
-        (0, 1, 4, 5),
-        (0, 1, 2, 5),
-        (0, 1, 3, 4),
-        (1, 2, 4, 5),
-        (0, 2, 3, 5),
-    ),
+    (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
+    (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
+    (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5),
     (0, 1, 2, 3, 4, 5),
 )
+# fmt: on
 """Which of the six maps of S2 each of the sixteen maps of C3 looks at: table I of LeCun et al. (1998)."""
 
 
@@ -77,18 +72,22 @@ class DistanceToCodes(nn.Module):
         return -(x[:, None] - self.codes).square().sum(2)
 
 
-def lenet5() -> nn.Sequential:
-    """LeNet-5 as published, 60,000 trainable parameters: `[N, 1, 32, 32]` to `[N, 10]`.
+def lenet5(seed: int = 0) -> nn.Sequential:
+    """LeNet-5 as published, 60,000 trainable parameters: `[N, 1, 32, 32]` to `[N, 10]`, the largest wins.
 
     Yann LeCun, Léon Bottou, Yoshua Bengio and Patrick Haffner, "Gradient-Based Learning Applied to Document
-    Recognition" (1998). The layers bear the paper's names.
+    Recognition" (1998). The layers bear the paper's names; all up to F6 end in the squashing function. The first
+    weights are drawn from `seed`.
     """
-    return nn.Sequential(
-        OrderedDict(
+    return _seeded(
+        seed,
+        lambda: OrderedDict(
             c1=nn.Conv2d(1, 6, 5),
+            c1_squash=ScaledTanh(),
             s2=Subsampling(6),
             s2_squash=ScaledTanh(),
             c3=PartialConvolution(C3_INPUTS),
+            c3_squash=ScaledTanh(),
             s4=Subsampling(16),
             s4_squash=ScaledTanh(),
             c5=nn.Conv2d(16, 120, 5),
@@ -97,7 +96,7 @@ def lenet5() -> nn.Sequential:
             f6=nn.Linear(120, 84),
             f6_squash=ScaledTanh(),
             output=DistanceToCodes(84, 10),
-        )
+        ),
     )
 
 
@@ -132,14 +131,13 @@ def article_stages(
 ) -> nn.Sequential:
     """The convolution and pooling part of the course's source article: conv 3 × 3, ReLU, pool, twice over.
 
-    `filters` are those of the first and of the second convolution; `[N, channels, H, W]` goes in. Untrained: the
-    weights are drawn from `seed`. Raises `WrongSetting` when a number of filters is below one.
+    `filters` are the numbers of filters of the first and of the second convolution; `[N, channels, H, W]` goes in,
+    `[N, filters[1], h, w]` comes out. Untrained: the weights are drawn from `seed`. Raises `WrongSetting` when a
+    number of filters, channels or pixels to pool is below one.
     """
-    if min(filters) < 1:
-        raise WrongSetting(
-            _("A convolution needs at least one filter; {filters} asks for fewer.").format(filters=filters)
-        )
-    first, second = filters
+    first, second = _two_counts(filters)
+    channels = whole_number(_("number of channels"), channels, 1)
+    pooling = whole_number(_("pool size"), pooling, 1)
     return _seeded(
         seed,
         lambda: OrderedDict(
@@ -154,7 +152,10 @@ def article_stages(
 
 
 def article_lenet(filters: tuple[int, int] = (3, 3), seed: int = 0) -> nn.Sequential:
-    """The article's conv-ReLU-pool network with a head for ten digits: `[N, 1, 32, 32]` to logits `[N, 10]`."""
+    """The article's conv-ReLU-pool network with a head for ten digits: `[N, 1, 32, 32]` to logits `[N, 10]`.
+
+    Raises `WrongSetting` when a number of filters is below one.
+    """
     stages = article_stages(filters, channels=1, seed=seed)
     head = _seeded(
         seed + 1,
@@ -165,7 +166,57 @@ def article_lenet(filters: tuple[int, int] = (3, 3), seed: int = 0) -> nn.Sequen
     return nn.Sequential(OrderedDict([*stages.named_children(), *head.named_children()]))
 
 
-def _seeded(seed: int, layers) -> nn.Sequential:
+STAGES = {
+    _("first convolution"): ("c1", "conv1", "conv1"),
+    _("squashing"): ("c1_squash", "relu1", "relu1"),
+    _("first pooling"): ("s2", "pool1", "pool1"),
+    _("second convolution"): ("c3", "conv2", "conv2"),
+    _("second pooling"): ("s4", "pool2", "pool2"),
+    _("all maps together"): ("c5", "full3", "full3"),
+    _("fully connected"): ("f6", "full4", None),
+    _("ten answers"): ("output", "logits", "logits"),
+}
+"""What the layers of the three networks do, and which layer of each does it: LeNet-5, ours, the article's."""
+
+
+def comparison(filters: tuple[int, int] = (3, 3)) -> list[tuple[str, str, str, str]]:
+    """LeNet-5, ours and the article's side by side, as rows of words: what a stage does, then a cell for each network.
+
+    A cell has the shape that the layer puts out for one 32 × 32 picture and its number of parameters:
+    "6 × 28 × 28, 156". The first row is the heading, the last has the sums.
+    """
+    networks = (lenet5(), lenet(), article_lenet(filters))
+    layers = [_shapes_and_parameters(network) for network in networks]
+    rows = [(_("stage"), _("LeNet-5 (1998)"), _("ours"), _("the article's"))]
+    for stage, names in STAGES.items():
+        rows.append((stage, *(seen.get(name, "–") for name, seen in zip(names, layers, strict=True))))
+    totals = (sum(parameter.numel() for parameter in network.parameters()) for network in networks)
+    rows.append((_("parameters in all"), *(f"{total:,}" for total in totals)))
+    return rows
+
+
+def _shapes_and_parameters(network: nn.Sequential) -> dict[str, str]:
+    """By the name of a layer: "6 × 28 × 28, 156"."""
+    cells, x = {}, torch.zeros(1, 1, 32, 32)
+    with torch.no_grad():
+        for name, layer in network.named_children():
+            x = layer(x)
+            parameters = sum(parameter.numel() for parameter in layer.parameters())
+            cells[name] = f"{' × '.join(map(str, x.shape[1:]))}, {parameters:,}"
+    return cells
+
+
+def _two_counts(filters: tuple[int, int]) -> tuple[int, int]:
+    try:
+        first, second = filters
+    except (TypeError, ValueError):
+        message = _("Give the filters of the first and of the second convolution, such as (3, 1), not {filters!r}.")
+        raise WrongSetting(message.format(filters=filters)) from None
+    name = _("number of filters")
+    return whole_number(name, first, 1), whole_number(name, second, 1)
+
+
+def _seeded(seed: int, layers: Callable[[], OrderedDict]) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(layers())
