@@ -44,6 +44,7 @@ function render({ model, el }) {
     grid.setAttribute("aria-label", words.label);
     button.textContent = words.upload;
     button.title = words.upload_help;
+    const focused = grid.contains(document.activeElement);
     grid.replaceChildren(
       ...model.get("choices").map((choice) => {
         const chosen = choice.name === model.get("value");
@@ -64,13 +65,12 @@ function render({ model, el }) {
         return item;
       }),
     );
+    if (focused) grid.querySelector('[aria-checked="true"]')?.focus();
   }
 
-  function choose(name, focus = false) {
-    model.set("value", name);
+  function choose(name) {
+    model.set("value", name); // which draws
     model.save_changes();
-    draw();
-    if (focus) grid.querySelector('[aria-checked="true"]')?.focus();
   }
 
   grid.addEventListener("keydown", (event) => {
@@ -78,7 +78,7 @@ function render({ model, el }) {
     if (!by) return;
     const names = model.get("choices").map((choice) => choice.name);
     const now = names.indexOf(model.get("value"));
-    choose(names[(now + by + names.length) % names.length], true);
+    choose(names[(now + by + names.length) % names.length]);
     event.preventDefault();
     event.stopPropagation();
   });

@@ -7,7 +7,12 @@ function tint(value, largest) {
 }
 
 function short(value) {
-  return String(Number(value.toPrecision(3)));
+  const size = Math.abs(value);
+  return String(size >= 1000 ? Math.round(value) : Number(value.toPrecision(size >= 1 ? 3 : 2)));
+}
+
+function exact(value) {
+  return String(Number(value.toPrecision(7)));
 }
 
 function render({ model, el }) {
@@ -19,12 +24,12 @@ function render({ model, el }) {
   el.append(grid, place);
   let cells = [];
   let shape = "";
+  let edge = 0; // screen pixels
 
   function build(rows, columns) {
     grid.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
-    const edge = Math.min(40, Math.floor(model.get("width") / columns));
+    edge = Math.min(40, Math.floor(model.get("width") / columns));
     grid.style.width = `${edge * columns}px`;
-    grid.style.fontSize = `${Math.max(Math.min(12, Math.floor(edge * 0.36)), 6)}px`;
     cells = [];
     shape = `${rows} × ${columns}`;
     for (let row = 0; row < rows; row++) {
@@ -33,7 +38,14 @@ function render({ model, el }) {
         cell.className = "cnnviz-grid-cell";
         cell.style.height = `${edge}px`;
         cell.inputMode = "decimal";
-        cell.addEventListener("focus", () => { cell.select(); tellPlace(row, column); });
+        cell.addEventListener("focus", () => {
+          cell.value = exact(model.get("value")[row][column]);
+          cell.select();
+          tellPlace(row, column);
+        });
+        cell.addEventListener("blur", () => {
+          if (cell.isConnected) cell.value = short(model.get("value")[row][column]);
+        });
         cell.addEventListener("pointerenter", () => tellPlace(row, column));
         cell.addEventListener("change", () => edit(row, column, cell.value));
         cell.addEventListener("keydown", (event) => {
@@ -47,7 +59,7 @@ function render({ model, el }) {
   }
 
   function tellPlace(row, column) {
-    place.textContent = `[${row}, ${column}] = ${short(model.get("value")[row][column])}`;
+    place.textContent = `[${row}, ${column}] = ${exact(model.get("value")[row][column])}`;
   }
 
   function edit(row, column, text) {
@@ -74,14 +86,18 @@ function render({ model, el }) {
     const [rows, columns] = [value.length, value[0].length];
     if (shape !== `${rows} × ${columns}`) build(rows, columns);
     const largest = Math.max(...value.flat().map(Math.abs));
+    const longest = Math.max(...value.flat().map((number) => short(number).length));
+    const size = Math.floor(Math.min(12, (edge - 4) / (0.62 * longest))); // the widest number still fits its cell
+    grid.style.fontSize = `${Math.max(size, 8)}px`;
+    grid.classList.toggle("cnnviz-grid-crowded", size < 8); // then the tints speak, and the line below
     grid.setAttribute("aria-label", model.get("description"));
     cells.forEach((cell, index) => {
       const [row, column] = [Math.floor(index / columns), index % columns];
       const number = value[row][column];
-      cell.value = short(number);
+      if (cell !== document.activeElement) cell.value = short(number);
       cell.readOnly = !model.get("editable");
       cell.style.background = tint(number, largest);
-      cell.title = short(number);
+      cell.title = exact(number);
       cell.setAttribute("aria-label", `${row + 1}, ${column + 1}`);
     });
     place.textContent = "";
