@@ -12,11 +12,19 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
+from ..digits import Digits, split_digits
 from ..errors import WrongSetting
 from ..i18n import _
 from ..networks import evaluating
 from .settings import whole_number
+
+EXPLODED = 5.0  # a loss of so many times that of guessing, or of the beginning, does not come back
+STILL_GUESSING = 0.95  # after a whole epoch the loss should lie below this share of that of guessing
+
+Examples = Digits | tuple[Tensor, Tensor]
+"""Digits, or pictures `[N, C, H, W]` with their labels int64 `[N]`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,40 +46,50 @@ class TrainingStep:
 
 
 class Diverged(WrongSetting):
-    """The loss has become infinite or no number; the last good weights were put back."""
+    """The loss has grown beyond all bounds; the last good weights were put back."""
 
 
 class Training:
-    """Trains `model` on pictures `[N, C, H, W]` with `labels` `[N]`; each call of `step` takes one batch.
+    """Trains `model` on `examples`; each call of `step` takes one batch.
 
     Adam (Kingma and Ba, 2014) on the cross entropy, the learning rate falling to zero along a half cosine
-    (Loshchilov and Hutter, 2016). `held_out` is a pair of pictures and labels to test on after each epoch. The order
-    of the pictures is drawn from `seed` by a generator of its own. `restart` puts everything back to the beginning.
+    (Loshchilov and Hutter, 2016). After each epoch the model is tested on `held_out`. The order of the pictures is
+    drawn from `seed` by a generator of its own; pictures that do not fill a batch are left out of that epoch. Dropout,
+    if the model has any, still draws from torch's global random numbers.
 
-    Raises `WrongSetting` for a learning rate, batch or number of epochs that is not positive.
+    `history` has all steps so far; `logits`, `[N, classes]`, is what the model said of the held-out pictures when it
+    was last tested, and `held_out_accuracy` how many of them it got right then, 0..1. `restart` puts everything back to
+    the beginning.
+
+    Raises `WrongSetting` for a learning rate, batch or number of epochs that is not positive, and for examples without
+    a label each.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        pictures: Tensor,
-        labels: Tensor,
-        held_out: tuple[Tensor, Tensor],
+        examples: Examples,
+        held_out: Examples,
         *,
-        epochs: int = 8,
+        epochs: int = 6,
         batch_size: int = 50,
         learning_rate: float = 0.003,
         seed: int = 0,
     ) -> None:
-        if not (isinstance(learning_rate, (int, float)) and 0 < learning_rate < math.inf):
+        is_number = isinstance(learning_rate, (int, float)) and not isinstance(learning_rate, bool)
+        if not is_number or not 0 < learning_rate < math.inf:
             raise WrongSetting(
                 _("The learning rate must be a number above 0, not {rate!r}.").format(rate=learning_rate)
             )
-        self.model, self.pictures, self.labels, self.held_out = model, pictures, labels, held_out
-        self.batch_size = min(whole_number(_("batch size"), batch_size, 1), len(pictures))
-        self.steps_per_epoch = len(pictures) // self.batch_size
-        self.total = whole_number(_("number of epochs"), epochs, 1) * self.steps_per_epoch
-        self.learning_rate, self.seed = learning_rate, seed
+        self.model, self.learning_rate, self.seed = model, float(learning_rate), seed
+        self.pictures, self.labels = as_tensors(examples)
+        self.held_out = as_tensors(held_out)
+        self.batch_size = min(whole_number(_("batch size"), batch_size, 1), len(self.pictures))
+        self.epochs = whole_number(_("number of epochs"), epochs, 1)
+        self.steps_per_epoch = len(self.pictures) // self.batch_size
+        self.total = self.epochs * self.steps_per_epoch
+        generator = torch.Generator().manual_seed(whole_number(_("seed"), seed, 0))
+        self._orders = [torch.randperm(len(self.pictures), generator=generator) for _epoch in range(self.epochs)]
         self._first_weights = copy.deepcopy(model.state_dict())
         self.restart()
 
@@ -81,21 +99,33 @@ class Training:
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
         self.index = 0
         self.history: list[TrainingStep] = []
-        self._generator = torch.Generator().manual_seed(self.seed)
-        self._order = torch.empty(0, dtype=torch.long)
-        self._good = copy.deepcopy(self._first_weights)
+        self.diverged: Diverged | None = None
+        self._good = self._first_weights
+        self._test()
+        self._guessing = math.log(max(self.logits.shape[1], 2))
 
     @property
     def finished(self) -> bool:
         """True when every step has been taken."""
         return self.index >= self.total
 
+    @property
+    def guessing(self) -> bool:
+        """True when a whole epoch has gone by and the model still does no better than guessing."""
+        latest = [step.loss for step in self.history[-self.steps_per_epoch :]]
+        return len(latest) == self.steps_per_epoch and sum(latest) / len(latest) > STILL_GUESSING * self._guessing
+
     def step(self) -> TrainingStep:
         """Take one step and say what it was like.
 
-        Raises `Diverged` when the loss is no longer a number; the model then has its last good weights.
+        Raises `Diverged` when the loss explodes or is no number any more: the model then has the weights from the
+        beginning of the epoch, and there is no further step until `restart`. Raises `WrongSetting` after the last step.
         """
-        pictures, labels = self._next_batch()
+        if self.diverged is not None:
+            raise self.diverged
+        if self.finished:
+            raise WrongSetting(_("All {total} steps are taken; restart to train anew.").format(total=self.total))
+        pictures, labels = self._batch()
         was_training = [(part, part.training) for part in self.model.modules()]
         self.model.train()
         try:
@@ -103,24 +133,29 @@ class Training:
                 self.optimiser.zero_grad(set_to_none=True)
                 logits = self.model(pictures)
                 loss = F.cross_entropy(logits, labels)
-                if not torch.isfinite(loss):
-                    self._give_up()
                 loss.backward()
         finally:
             for part, training in was_training:
                 part.training = training
+        gradients = {name: p.grad.norm().item() for name, p in self.model.named_parameters() if p.grad is not None}
+        start = max(self.history[0].loss if self.history else loss.item(), self._guessing)
+        if not (loss.item() < EXPLODED * start and all(map(math.isfinite, gradients.values()))):
+            self._give_up()
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate * (1 + math.cos(math.pi * self.index / self.total)) / 2
         self.optimiser.step()
         self.index += 1
+        tested = self.index % self.steps_per_epoch == 0
+        if tested:
+            self._test()
         done = TrainingStep(
             self.index,
             self.total,
             self.index / self.steps_per_epoch,
             loss.item(),
             (logits.argmax(1) == labels).double().mean().item(),
-            self._test() if self.index % self.steps_per_epoch == 0 else math.nan,
-            {name: p.grad.norm().item() for name, p in self.model.named_parameters() if p.grad is not None},
+            self.held_out_accuracy if tested else math.nan,
+            gradients,
         )
         self.history.append(done)
         return done
@@ -131,27 +166,73 @@ class Training:
             yield self.step()
 
     def accuracy(self) -> float:
-        """The share of held-out pictures that the model as it is now gets right, 0..1."""
-        return self._test()
+        """The share of held-out pictures that the model as it is now gets right, 0..1; tests it."""
+        self._test()
+        return self.held_out_accuracy
 
-    def _next_batch(self) -> tuple[Tensor, Tensor]:
-        within = self.index % self.steps_per_epoch
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        epoch, within = divmod(self.index, self.steps_per_epoch)
         if within == 0:
-            self._order = torch.randperm(len(self.pictures), generator=self._generator)
             self._good = copy.deepcopy(self.model.state_dict())
-        chosen = self._order[within * self.batch_size : (within + 1) * self.batch_size]
+        chosen = self._orders[epoch][within * self.batch_size : (within + 1) * self.batch_size]
         return self.pictures[chosen], self.labels[chosen]
 
-    def _test(self) -> float:
+    def _test(self) -> None:
         pictures, labels = self.held_out
-        return (predictions(self.model, pictures).argmax(1) == labels).double().mean().item()
+        self.logits = predictions(self.model, pictures)
+        self.held_out_accuracy = (self.logits.argmax(1) == labels).double().mean().item()
 
     def _give_up(self) -> None:
         self.model.load_state_dict(self._good)
+        self.optimiser.zero_grad(set_to_none=True)
+        self._test()
         message = _(
-            "The training diverged at step {step}: the loss is no longer a number. Try a smaller learning rate."
+            "The training diverged at step {step}: the loss grows beyond all bounds. The weights from the beginning of "
+            "this epoch were put back; try a smaller learning rate than {rate:g}."
         )
-        raise Diverged(message.format(step=self.index + 1))
+        self.diverged = Diverged(message.format(step=self.index + 1, rate=self.learning_rate))
+        raise self.diverged
+
+
+def train(
+    model: nn.Module,
+    examples: Examples | None = None,
+    held_out: Examples | None = None,
+    *,
+    epochs: int = 6,
+    batch_size: int = 50,
+    learning_rate: float = 0.003,
+    seed: int = 0,
+    progress: bool = True,
+) -> Training:
+    """Train `model` in place, with a bar that shows loss and held-out accuracy; the same as taking every step.
+
+    Without `examples` these are the 4,000 digits of `split_digits`, and `held_out` the other 1,000. Returns the
+    `Training` with its history. Raises `Diverged` (with the last good weights put back), and what `Training` raises.
+    """
+    if examples is None or held_out is None:
+        digits = split_digits()
+        examples = digits[0] if examples is None else examples
+        held_out = digits[1] if held_out is None else held_out
+    training = Training(
+        model, examples, held_out, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed
+    )
+    with tqdm(total=training.total, desc=_("training"), disable=not progress, leave=False) as bar:
+        for step in training.steps():
+            bar.update()
+            if step.held_out == step.held_out:
+                words = _("loss {loss:.2f}, held-out accuracy {accuracy:.1%}")
+                bar.set_postfix_str(words.format(loss=step.loss, accuracy=step.held_out), refresh=False)
+    return training
+
+
+def as_tensors(examples: Examples) -> tuple[Tensor, Tensor]:
+    """Pictures and labels as tensors. Raises `WrongSetting` unless there is at least one picture, and a label each."""
+    pictures, labels = examples.tensors() if isinstance(examples, Digits) else examples
+    if len(pictures) == 0 or len(pictures) != len(labels):
+        message = _("There are {pictures} pictures and {labels} labels: give at least one picture, and a label each.")
+        raise WrongSetting(message.format(pictures=len(pictures), labels=len(labels)))
+    return pictures, labels
 
 
 def predictions(model: nn.Module, pictures: Tensor, batch_size: int = 500) -> Tensor:
