@@ -35,7 +35,7 @@ def encode(image: np.ndarray, kind: str = "png", quality: int = 88) -> bytes:
     if kind == "jpeg":
         picture.save(file, "JPEG", quality=quality, subsampling=0 if quality >= 95 else -1)
     else:
-        picture.save(file, "PNG", compress_level=3)
+        picture.save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
@@ -222,7 +222,8 @@ def bars(
     face = font(12 * density)
     for index, (label, value) in enumerate(rows):
         top, middle = index * line + 3 * density, index * line + line // 2
-        draw.text((0, middle), fitted(label, label_width - 8 * density, face), font=face, fill=INK, anchor="lm")
+        place = (4 * density, middle)
+        draw.text(place, fitted(label, label_width - 12 * density, face), font=face, fill=INK, anchor="lm")
         length = full * min(max(value / high, 0), 1) if np.isfinite(value) else 0
         draw.rectangle((label_width, top, label_width + full, top + line - 6 * density), fill=(242, 242, 242))
         colour = OKABE_ITO[5] if label == chosen else OKABE_ITO[4]
@@ -231,7 +232,8 @@ def bars(
         if before is not None:
             x = label_width + full * min(max(before[index] / high, 0), 1)
             draw.line((x, top - density, x, top + line - 5 * density), fill=INK, width=2 * density)
-        draw.text((label_width + full + 6 * density, middle), number(value), font=face, fill=INK, anchor="lm")
+        words = number(value) if value == 0 or not value < high / 1000 else f"< {number(high / 1000)}"
+        draw.text((label_width + full + 6 * density, middle), words, font=face, fill=INK, anchor="lm")
     return np.asarray(picture)
 
 

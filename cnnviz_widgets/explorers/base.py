@@ -18,6 +18,7 @@ from ..views import ImageView, Twin, discard
 
 COLUMN = 280  # screen pixels of the column of controls
 WIDEST = 980  # screen pixels of the whole panel
+NARROWEST = 340  # screen pixels that the pictures get beside the controls before they move below them
 
 
 class Explorer(Twin, widgets.VBox):
@@ -49,6 +50,10 @@ class Explorer(Twin, widgets.VBox):
             layout={"width": f"{COLUMN}px", "flex": "none", "overflow": "hidden"},
         )
         row = widgets.HBox([left, body], layout={"overflow": "visible", "flex_flow": "row wrap"})
+        body.layout.flex = f"1 1 {NARROWEST}px"  # in a narrow page the pictures wrap among themselves first
+        for box in (body, *descendants(body)):
+            if isinstance(box, widgets.HBox):
+                box.layout.flex_flow = "row wrap"
         super().__init__([row, self.status], layout={"max_width": f"{WIDEST}px", "overflow": "visible"})
         for run in self.run_controls():
             run.lock = self._lock
@@ -122,11 +127,19 @@ class Explorer(Twin, widgets.VBox):
                 self.attempt(self.update, name)
 
     # --------------------------------------------------------------------------------------------- the static twin
+    @property
+    def alt(self) -> str:
+        """What the panel's picture shows, in words: its title, its settings and the captions of its pictures."""
+        captions = [view.caption for view in descendants(self.body) if isinstance(view, ImageView) and not hidden(view)]
+        return ". ".join([self.title, *self._settings_in_words(), *filter(None, captions)])
+
+    def _settings_in_words(self) -> list[str]:
+        return [text for control in self.settings.values() if (text := setting_text(control))]
+
     def snapshot(self) -> np.ndarray:
         """The panel's present state as one picture (uint8 `[H, W, 3]`), for readers who have no kernel."""
         head = render.text_block(self.title, WIDEST, 14, render.INK, bold=True)
-        lines = [text for control in self.settings.values() if (text := setting_text(control))]
-        column = render.text_block("\n".join(lines) or " ", 220, 12, render.INK)
+        column = render.text_block("\n".join(self._settings_in_words()) or " ", 220, 12, render.INK)
         foot = render.text_block(_("A picture of the panel: run this cell to move it."), WIDEST, 11)
         return render.margin(render.above([head, render.beside([column, drawn(self.body)]), foot]))
 
