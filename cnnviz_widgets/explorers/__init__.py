@@ -1,18 +1,24 @@
 """One panel per technique: controls, computation and view."""
 
+from .activation import ActivationExplorer
 from .base import Explorer
 from .classifier import ClassifierExplorer
 from .convolution import ConvolutionExplorer
+from .digit_pad import DigitPad
 from .layer_sheet import LayerSheet, layer_sheet
 from .occlusion import OcclusionExplorer
+from .pooling import PoolingExplorer
 from .sliding_window import SlidingWindowExplorer
 
 __all__ = [
+    "ActivationExplorer",
     "ClassifierExplorer",
     "ConvolutionExplorer",
+    "DigitPad",
     "Explorer",
     "LayerSheet",
     "OcclusionExplorer",
+    "PoolingExplorer",
     "SlidingWindowExplorer",
     "layer_sheet",
 ]
