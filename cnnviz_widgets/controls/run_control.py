@@ -26,18 +26,18 @@ class RunControl(widgets.VBox):
     running = traitlets.Bool(False)
     done = traitlets.Float(0.0, help="share of the steps taken, 0 to 1")
 
-    def __init__(self, verb: str | None = None, **traits):
-        verb = verb or _("Run")
+    def __init__(self, verb: str | None = None, halt: str | None = None, **traits):
+        verb, halt = verb or _("Run"), halt or _("Stop")
         half = {"width": "131px"}
         self.run_button = widgets.Button(description=verb, tooltip=_("Start"), button_style="primary", layout=half)
         self.stop_button = widgets.Button(
-            description=_("Stop"), tooltip=_("Stop and keep what is there"), disabled=True, layout=dict(half)
+            description=halt, tooltip=_("Stop and keep what is there"), disabled=True, layout=dict(half)
         )
         self._bar = widgets.FloatProgress(0.0, min=0.0, max=1.0, layout={"width": "266px", "height": "14px"})
         self._left = widgets.Label("")
         self.lock = threading.RLock()
         self._job: Job | None = None
-        self._started = self._drawn = 0.0
+        self._started = self._drawn = self._begun = 0.0
         super().__init__(
             [
                 widgets.HBox([self.run_button, self.stop_button], layout={"overflow": "visible"}),
@@ -57,8 +57,9 @@ class RunControl(widgets.VBox):
         steps: Callable[[], Iterable],
         on_step: Callable[[Any, bool], None],
         on_done: Callable[[Job], None],
+        begun: float = 0.0,
     ) -> Job:
-        """Work through `steps()` on the worker's thread.
+        """Work through `steps()` on the worker's thread; `begun` is the share of the work that was done before.
 
         Each step has `index`, how much is done, of `total`. `on_step(step, draw)` gets every step; `draw` is true at
         most ten times a second, and for the last one. `on_done(job)` hears of the end: `job.finished`,
@@ -66,8 +67,8 @@ class RunControl(widgets.VBox):
         replaced shows no further step, and one that has been replaced does not report its end.
         """
         with self.lock:
-            self._started, self._drawn = time.monotonic(), 0.0
-            self._show(0.0, _("starting …"))
+            self._started, self._drawn, self._begun = time.monotonic(), 0.0, begun
+            self._show(begun, _("starting …"))
             self._set_running(True)
             self._job = WORKER.submit(
                 self,
@@ -86,12 +87,12 @@ class RunControl(widgets.VBox):
         """Wait until the work has ended; for scripts and tests, never in a callback."""
         return self._job is None or self._job.wait(timeout)
 
-    def clear(self) -> None:
-        """Stop, and forget the work and its progress."""
+    def clear(self, done: float = 0.0) -> None:
+        """Stop, and forget the work and its progress; `done` is the share that the bar shows from now on."""
         with self.lock:
             self.stop()
             self._job = None
-            self._show(0.0, "")
+            self._show(done, "")
             self._set_running(False)
 
     def _on_step(self, job: Job, step: Any, on_step: Callable[[Any, bool], None]) -> None:
@@ -103,7 +104,8 @@ class RunControl(widgets.VBox):
             if draw and step.index:
                 self._drawn = now
                 elapsed, share = now - self._started, step.index / step.total
-                self._show(share, _("about {left} left").format(left=seconds(elapsed / share - elapsed)))
+                left = elapsed * (1 - share) / max(share - self._begun, 1e-9)
+                self._show(share, _("about {left} left").format(left=seconds(left)))
             on_step(step, draw)
 
     def _on_done(self, job: Job, on_done: Callable[[Job], None]) -> None:
