@@ -233,6 +233,7 @@ def test_an_unknown_class_is_a_complaint_that_offers_the_nearest_and_keeps_the_v
     for typed in ("tigre cat", "tigre cat", "7", ""):
         picker._field.value = typed
         assert (picker.value, picker.index, picker._field.value) == ("tabby", 1, "tabby")
+        assert picker.error
     heard = [sentence for sentence in complaints if sentence]
     assert len(heard) == 4
     assert "tiger cat" in heard[0]

@@ -55,6 +55,8 @@ class ClassPicker(widgets.VBox):
         self._field.options = [*likely, *(label for label in self._network.labels if label not in set(likely))]
 
     def _on_typed(self, change: dict) -> None:
+        if change["new"] == self.value:
+            return
         self.error = ""  # so that the same complaint is heard again
         try:
             self.value = change["new"]

@@ -1,7 +1,6 @@
 """What all panels have in common: layout, Reset, the status line, kind errors, and the picture of the panel itself."""
 
 import copy
-import html
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from .. import render
 from ..controls import RunControl
 from ..errors import CnnvizError
 from ..i18n import _
-from ..views import ImageView, Twin, discard
+from ..views import ImageView, StatusLine, Twin, discard
 
 COLUMN = 280  # screen pixels of the column of controls
 WIDEST = 980  # screen pixels of the whole panel
@@ -41,7 +40,7 @@ class Explorer(Twin, widgets.VBox):
         self.body = body
         self._lock = threading.RLock()
         self._quiet = False
-        self.status = widgets.HTML(layout={"min_height": "24px"})
+        self.status = StatusLine()
         self.reset_button = widgets.Button(
             description=_("Reset"), tooltip=_("Back to the settings this panel began with"), layout={"width": "80px"}
         )
@@ -55,6 +54,7 @@ class Explorer(Twin, widgets.VBox):
             if isinstance(box, widgets.HBox):
                 box.layout.flex_flow = "row wrap"
         super().__init__([row, self.status], layout={"max_width": f"{WIDEST}px", "overflow": "visible"})
+        self.add_class("cnnviz-panel")
         for run in self.run_controls():
             run.lock = self._lock
         self.update()
@@ -62,7 +62,7 @@ class Explorer(Twin, widgets.VBox):
         for name, control in settings.items():
             control.observe(lambda change, name=name: self._on_setting(name), "value")
             if control.has_trait("error"):
-                control.observe(lambda change: self.say(change["new"], wrong=True), "error")
+                control.observe(lambda change: self.say(change["new"], wrong=bool(change["new"])), "error")
         self.reset_button.on_click(lambda _button: self.reset())
 
     def update(self, changed: str | None = None) -> None:
@@ -78,8 +78,8 @@ class Explorer(Twin, widgets.VBox):
 
     def say(self, sentence: str, *, wrong: bool = False) -> None:
         """Show one sentence in the status line; `wrong` marks it as a complaint."""
-        colour = "var(--jp-error-color1, #c62828)" if wrong else "var(--jp-ui-font-color2, #555)"
-        self.status.value = f'<div role="status" style="color: {colour}">{html.escape(sentence)}</div>'
+        with self.status.hold_sync():
+            self.status.value, self.status.wrong = sentence, wrong
 
     def attempt(self, action: Callable, *arguments: object) -> None:
         """Call `action(*arguments)`; what it raises is said in the status line instead of being lost in a log."""
