@@ -51,7 +51,7 @@ class ConvolutionExplorer(Explorer):
     ):
         self.picture = ImagePicker(image)
         self.filters = widgets.ToggleButtons(
-            options=[(_("one kernel"), DESIGNED), (_("three at random"), RANDOM)],
+            options=[(_("one kernel"), DESIGNED), (_("three random"), RANDOM)],
             value=filters,
             description=_("Filters"),
             tooltips=[
