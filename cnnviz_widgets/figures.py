@@ -24,9 +24,10 @@ class Figure:
     caption: str = ""
     kind: str = "jpeg"
     width: int = 0
+    colours: int | None = None
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(render.encode(self.image, self.kind)).decode()
+        data = base64.b64encode(render.encode(self.image, self.kind, quality=80, colours=self.colours)).decode()
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
         return (
             f'<figure style="margin: 0"><img alt="{html.escape(self.alt)}" width="{self.width}" '
@@ -63,7 +64,7 @@ def show(
         raise WrongSetting(_("A picture needs alternative text: say in alt what it shows."))
     if hasattr(pictures, "savefig"):
         image = _of_chart(pictures)
-        return Figure(image, alt, caption, "png", image.shape[1] // 2)
+        return Figure(image, alt, caption, "png", image.shape[1] // 2, colours=128)
     pictures = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
     if not pictures or (titles and len(titles) != len(pictures)):
         message = _("There are {pictures} pictures and {titles} titles: give at least one picture, and a title each.")

@@ -42,7 +42,8 @@ class Predict(widgets.VBox):
             text = _("You guessed {guess}, and so it was.").format(guess=self.value)
         else:
             text = _("You guessed {guess}. What happened: {actual}.").format(guess=self.value, actual=actual)
-        self.outcome.value = box(text, NOTE)
+        if self.value is not None:  # who has not guessed yet is not told at the question itself
+            self.outcome.value = box(text, NOTE)
         return Note(text)
 
     def close(self) -> None:

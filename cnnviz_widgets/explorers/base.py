@@ -145,7 +145,7 @@ class Explorer(Twin, widgets.VBox):
 
     def snapshot_bytes(self) -> tuple[str, bytes]:
         """The panel as an encoded picture."""
-        return f"image/{self.twin_kind}", render.encode(self.snapshot(), self.twin_kind, quality=82)
+        return f"image/{self.twin_kind}", render.encode(self.snapshot(), self.twin_kind, quality=78, colours=128)
 
 
 def sentence_of(error: Exception) -> str:
