@@ -5,6 +5,7 @@ from .base import Explorer
 from .classifier import ClassifierExplorer
 from .convolution import ConvolutionExplorer
 from .digit_pad import DigitPad
+from .filters import FilterFormation
 from .layer_sheet import LayerSheet, layer_sheet
 from .occlusion import OcclusionExplorer
 from .pooling import PoolingExplorer
@@ -16,6 +17,7 @@ __all__ = [
     "ConvolutionExplorer",
     "DigitPad",
     "Explorer",
+    "FilterFormation",
     "LayerSheet",
     "OcclusionExplorer",
     "PoolingExplorer",
