@@ -2,6 +2,7 @@
 
 import base64
 import io
+import time
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,13 @@ def figures(notebook: Any) -> Any:
 
 
 def view_of(notebook: Any, name: str) -> Any:
-    """The locator of the view whose widget is `name` in the kernel, found by its caption."""
-    caption = notebook.eval(f"{name}.caption")
-    return figures(notebook).filter(has=notebook.page.get_by_text(caption, exact=True)).first
+    """The locator of the figure of a view of the page's first panel, which the kernel calls "panel.view"."""
+    panel, _, inner = name.partition(".")
+    if not inner:
+        return figures(notebook).first
+    notebook.kernel.run("from cnnviz_widgets.explorers.base import ImageView, descendants")
+    views = f"[inner for inner in descendants({panel}) if isinstance(inner, ImageView)]"
+    return figures(notebook).nth(notebook.eval(f"{views}.index({name})"))
 
 
 def shown(view: Any) -> np.ndarray:
@@ -42,23 +47,47 @@ def meant(notebook: Any, name: str) -> np.ndarray:
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
 
 
-def wait_until_shown(notebook: Any, name: str) -> Any:
-    """Wait until the page shows the newest picture of the view `name`, and return its locator."""
-    serial = notebook.eval(f"{name}.serial")
-    notebook.wait_for(f"{name}.shown >= {serial}")
-    return view_of(notebook, name)
+def distance(image: np.ndarray, wanted: np.ndarray) -> float:
+    """The mean difference of two pictures in steps of 0 to 255; infinite if they differ in size."""
+    if image.shape[:2] != wanted.shape[:2]:
+        return float("inf")
+    return float(np.abs(image.astype(float) - wanted).mean())
 
 
-def assert_shows(notebook: Any, name: str) -> np.ndarray:
-    """Check that the page shows what the kernel means, up to the losses of JPEG, and return the pixels."""
-    view = wait_until_shown(notebook, name)
-    seen, wanted = shown(view), meant(notebook, name)
-    assert seen.shape == wanted.shape
-    error = np.abs(seen.astype(float) - wanted).mean()
-    assert error < 6, f"{name} differs from what the kernel shows by {error:.1f} of 255"
-    return seen
+def wait_until_shows(
+    notebook: Any, name: str, wanted: np.ndarray | None = None, tolerance: float = 6, timeout: float = 30
+) -> np.ndarray:
+    """Wait until the page shows the picture `wanted` in the view `name`, up to the losses of JPEG; return the pixels.
+
+    Without `wanted` it is the picture that the kernel gave the view.
+    """
+    view, end = view_of(notebook, name), time.monotonic() + timeout
+    while True:
+        seen = shown(view)
+        apart = distance(seen, meant(notebook, name) if wanted is None else wanted)
+        if apart < tolerance:
+            return seen
+        assert time.monotonic() < end, f"{name} is {apart:.1f} of 255 away from what it should show"
+        notebook.page.wait_for_timeout(50)
 
 
 def status(notebook: Any) -> Any:
     """The locator of the panel's status line."""
     return notebook.page.get_by_role("status").last
+
+
+CONTROLS = {
+    *("application", "button", "checkbox", "combobox", "group", "image", "radio", "radiogroup"),
+    *("slider", "spinbutton", "status", "textbox"),
+}
+
+
+def names_of_controls(notebook: Any) -> list[tuple[str, str]]:
+    """Role and name of all that a screen reader finds in the last panel of the page."""
+    client = notebook.page.context.new_cdp_session(notebook.page)
+    wanted = "[...document.querySelectorAll('.cnnviz-panel')].at(-1)"
+    panel = client.send("Runtime.evaluate", {"expression": wanted})["result"]["objectId"]
+    nodes = client.send("Accessibility.queryAXTree", {"objectId": panel})["nodes"]
+    client.detach()
+    found = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
+    return [(role, name.strip()) for role, name in found if role in CONTROLS]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.browser.panels import assert_shows, figures, shown
+from tests.browser.panels import figures, shown, wait_until_shows
 
 MAKE = """
 import numpy as np
@@ -35,7 +35,7 @@ def test_pointer_and_keyboard(open_notebook):
     notebook = open_notebook([MAKE, TALL, AGAIN])
     notebook.run_all()
     page, frame = notebook.page, figures(notebook).first.get_by_role("application")
-    np.testing.assert_array_equal(assert_shows(notebook, "view"), notebook.eval("ramp"))
+    wait_until_shows(notebook, "view", np.array(notebook.eval("ramp")), tolerance=0.001)
 
     # The pointer is told in pixels of the picture, at every zoom and also after the page was scrolled.
     for zoom in (0.5, 1, 1.5, 2):
@@ -94,7 +94,7 @@ def test_words_and_pictures(open_notebook):
     notebook = open_notebook([MAKE, TALL, AGAIN])
     notebook.run_all()
     page, (first, second) = notebook.page, (figures(notebook).first, figures(notebook).last)
-    assert_shows(notebook, "view")
+    wait_until_shows(notebook, "view")
 
     # A reader who does not see the picture hears of it, and can reach it while there is something to point at.
     assert first.get_by_role("img", name="A ramp").count() == 1
