@@ -490,3 +490,17 @@ def test_clear_stops_and_forgets():
 )
 def test_time_is_told_as_one_would_say_it(duration, words):
     assert seconds(duration) == words
+
+
+def test_a_run_taken_up_again_starts_from_the_share_that_was_done():
+    run, shares = RunControl(), []
+    run.observe(lambda change: shares.append(change["new"]), "done")
+
+    def second_half():
+        yield from (SimpleNamespace(index=index, total=4) for index in (3, 4))
+
+    run.run(second_half, lambda _step, _draw: None, lambda _job: None, begun=0.5)
+    assert run.wait(LONG)
+    assert shares == [0.5, 0.75, 1.0] or shares == [0.5, 1.0]
+    run.clear(0.25)
+    assert (run.done, run._left.value) == (0.25, "")
