@@ -38,6 +38,7 @@ class RunControl(widgets.VBox):
         self.lock = threading.RLock()
         self._job: Job | None = None
         self._started = self._drawn = self._begun = 0.0
+        self._share: float | None = None
         super().__init__(
             [
                 widgets.HBox([self.run_button, self.stop_button], layout={"overflow": "visible"}),
@@ -67,7 +68,7 @@ class RunControl(widgets.VBox):
         replaced shows no further step, and one that has been replaced does not report its end.
         """
         with self.lock:
-            self._started, self._drawn, self._begun = time.monotonic(), 0.0, begun
+            self._started, self._drawn, self._begun, self._share = time.monotonic(), 0.0, begun, None
             self._show(begun, _("starting …"))
             self._set_running(True)
             self._job = WORKER.submit(
@@ -99,20 +100,20 @@ class RunControl(widgets.VBox):
         with self.lock:
             if job.cancelled:  # while the step waited for the lock
                 return
-            now = time.monotonic()
+            now, self._share = time.monotonic(), step.index / step.total
             draw = step.index >= step.total or now - self._drawn >= BETWEEN_UPDATES
             if draw and step.index:
                 self._drawn = now
-                elapsed, share = now - self._started, step.index / step.total
-                left = elapsed * (1 - share) / max(share - self._begun, 1e-9)
-                self._show(share, _("about {left} left").format(left=seconds(left)))
+                left = (now - self._started) * (1 - self._share) / max(self._share - self._begun, 1e-9)
+                self._show(self._share, _("about {left} left").format(left=seconds(left)))
             on_step(step, draw)
 
     def _on_done(self, job: Job, on_done: Callable[[Job], None]) -> None:
         with self.lock:
             if job is not self._job:  # a newer run took its place and owns the display
                 return
-            self._show(1.0 if job.finished else self.done, self._ending(job))
+            without_steps = 1.0 if job.finished else self.done
+            self._show(without_steps if self._share is None else self._share, self._ending(job))
             self._set_running(False)
             on_done(job)
 

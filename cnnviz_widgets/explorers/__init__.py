@@ -10,6 +10,7 @@ from .layer_sheet import LayerSheet, layer_sheet
 from .occlusion import OcclusionExplorer
 from .pooling import PoolingExplorer
 from .sliding_window import SlidingWindowExplorer
+from .training import TrainingMonitor
 
 __all__ = [
     "ActivationExplorer",
@@ -22,5 +23,6 @@ __all__ = [
     "OcclusionExplorer",
     "PoolingExplorer",
     "SlidingWindowExplorer",
+    "TrainingMonitor",
     "layer_sheet",
 ]

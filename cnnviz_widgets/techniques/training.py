@@ -49,6 +49,34 @@ class Diverged(WrongSetting):
     """The loss has grown beyond all bounds; the last good weights were put back."""
 
 
+class Adam:
+    """Adam (Kingma and Ba, 2014) on the parameters of `model` that have a gradient.
+
+    As `torch.optim.Adam` without options; making one of those imports torch's compiler, which takes seconds and a
+    hundred megabytes.
+    """
+
+    def __init__(self, model: nn.Module, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
+        self.parameters = list(model.parameters())
+        self.betas, self.eps = betas, eps
+        self.means = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.steps = 0
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Move every parameter against its gradient."""
+        self.steps += 1
+        for parameter, mean, square in zip(self.parameters, self.means, self.squares, strict=True):
+            gradient = parameter.grad
+            if gradient is None:
+                continue
+            mean.lerp_(gradient, 1 - self.betas[0])
+            square.mul_(self.betas[1]).addcmul_(gradient, gradient, value=1 - self.betas[1])
+            scale = (square / (1 - self.betas[1] ** self.steps)).sqrt_().add_(self.eps)
+            parameter.addcdiv_(mean, scale, value=-learning_rate / (1 - self.betas[0] ** self.steps))
+
+
 class Training:
     """Trains `model` on `examples`; each call of `step` takes one batch.
 
@@ -57,9 +85,9 @@ class Training:
     drawn from `seed` by a generator of its own; pictures that do not fill a batch are left out of that epoch. Dropout,
     if the model has any, still draws from torch's global random numbers.
 
-    `history` has all steps so far; `logits`, `[N, classes]`, is what the model said of the held-out pictures when it
-    was last tested, and `held_out_accuracy` how many of them it got right then, 0..1. `restart` puts everything back to
-    the beginning.
+    `history` has all steps so far, `tests` the (epoch, held-out accuracy) of each test. `logits`, `[N, classes]`, is
+    what the model said of the held-out pictures when it was last tested, and `held_out_accuracy` how many of them it
+    got right then, 0..1. `restart` puts everything back to the beginning.
 
     Raises `WrongSetting` for a learning rate, batch or number of epochs that is not positive, and for examples without
     a label each.
@@ -96,12 +124,13 @@ class Training:
     def restart(self) -> None:
         """Back to the first weights, with a fresh optimiser and the same order of pictures."""
         self.model.load_state_dict(self._first_weights)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
+        self._adam = Adam(self.model)
         self.index = 0
         self.history: list[TrainingStep] = []
         self.diverged: Diverged | None = None
         self._good = self._first_weights
         self._test()
+        self.tests = [(0.0, self.held_out_accuracy)]
         self._guessing = math.log(max(self.logits.shape[1], 2))
 
     @property
@@ -130,7 +159,7 @@ class Training:
         self.model.train()
         try:
             with torch.enable_grad():
-                self.optimiser.zero_grad(set_to_none=True)
+                self.model.zero_grad(set_to_none=True)
                 logits = self.model(pictures)
                 loss = F.cross_entropy(logits, labels)
                 loss.backward()
@@ -141,13 +170,12 @@ class Training:
         start = max(self.history[0].loss if self.history else loss.item(), self._guessing)
         if not (loss.item() < EXPLODED * start and all(map(math.isfinite, gradients.values()))):
             self._give_up()
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * (1 + math.cos(math.pi * self.index / self.total)) / 2
-        self.optimiser.step()
+        self._adam.step(self.learning_rate * (1 + math.cos(math.pi * self.index / self.total)) / 2)
         self.index += 1
         tested = self.index % self.steps_per_epoch == 0
         if tested:
             self._test()
+            self.tests.append((self.index / self.steps_per_epoch, self.held_out_accuracy))
         done = TrainingStep(
             self.index,
             self.total,
@@ -184,7 +212,7 @@ class Training:
 
     def _give_up(self) -> None:
         self.model.load_state_dict(self._good)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         self._test()
         message = _(
             "The training diverged at step {step}: the loss grows beyond all bounds. The weights from the beginning of "
