@@ -67,9 +67,7 @@ class FilterFormation(Explorer):
             [(title, name) for name, title in SOURCES.items()],
             one_of(_("kind of patches"), patches, SOURCES),
             _("Patches of"),
-            _(
-                "Scrambled: as strong in every wave, but the waves no longer meet in edges. Noise: every pixel by itself"
-            ),
+            _("Scrambled: every wave as strong, but they no longer meet in edges. Noise: every pixel by itself"),
         )
         one_of(_("number of filters"), str(count), map(str, COUNTS))
         one_of(_("learning rate"), f"{learning_rate:g}", [f"{rate:g}" for rate in RATES])
@@ -87,9 +85,7 @@ class FilterFormation(Explorer):
             [(words, name) for name, words in SHOWN.items()],
             "filters",
             _("Show"),
-            _(
-                "Filters are slid over a picture; a feature is the patch of which there is more where its filter responds"
-            ),
+            _("Filters slide over a picture; a feature is what there is more of where its filter responds"),
         )
         self.moment = SettingSlider(
             STEPS, 0, STEPS, _("After step"), _("Go back to any moment of the learning"), step=EVERY
