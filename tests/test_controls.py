@@ -27,6 +27,7 @@ from cnnviz_widgets.controls import (
     StrideSlider,
 )
 from cnnviz_widgets.controls.run_control import seconds
+from cnnviz_widgets.errors import ImageError
 from cnnviz_widgets.explorers import base
 from cnnviz_widgets.networks import Network
 from cnnviz_widgets.techniques.convolution import KERNELS, kernel
@@ -292,11 +293,24 @@ def test_a_chosen_picture_is_the_course_s_picture(picker):
 
 
 def test_an_unknown_picture_is_refused_with_those_there_are(picker):
-    with pytest.raises(traitlets.TraitError, match="cat, coffee, camera"):
+    with pytest.raises(ImageError, match="cat, coffee, camera"):
         picker.value = "dog"
     assert picker.value == "cat"
-    with pytest.raises(traitlets.TraitError, match="dog"):
+    with pytest.raises(ImageError, match="dog"):
         ImagePicker("dog")
+
+
+def test_it_may_begin_with_a_picture_of_the_reader_s(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    file = tmp_path / "holiday.png"
+    Image.fromarray(pixels).save(file)
+    for source, title in ((file, "holiday.png"), (str(file), "holiday.png"), (pixels, "your picture")):
+        picker = ImagePicker(source)
+        np.testing.assert_array_equal(picker.image, pixels)
+        assert picker.title == title
+        picker.value = "coffee"
+        picker.value = title
+        np.testing.assert_array_equal(picker.image, pixels)
 
 
 @pytest.mark.parametrize("kind", uploads.SHOWN)

@@ -9,7 +9,7 @@ import numpy as np
 import traitlets
 
 from .. import images, render
-from ..errors import CnnvizError
+from ..errors import CnnvizError, ImageError
 from ..i18n import _
 
 HERE = Path(__file__).parent
@@ -19,8 +19,9 @@ THUMBNAIL = 48  # pixels along the edge
 class ImagePicker(anywidget.AnyWidget):
     """Thumbnails to choose from and a button to upload; `value` is the chosen picture's name, `image` its pixels.
 
-    An uploaded picture is added under its file name and chosen. One that cannot be read leaves `value` as it was and
-    puts a sentence into `error`.
+    It begins with one of the course's pictures, by name, or with a picture of the reader's: anything that
+    `images.load` takes (a path, an array …), and raises `ImageError` for anything else. An uploaded picture is added
+    under its file name and chosen. One that cannot be read leaves `value` as it was and puts a sentence into `error`.
     """
 
     _esm = HERE / "image_picker.js"
@@ -31,7 +32,7 @@ class ImagePicker(anywidget.AnyWidget):
     words = traitlets.Dict().tag(sync=True)
     error = traitlets.Unicode("")
 
-    def __init__(self, value: str = "cat", names: tuple[str, ...] | None = None, **traits):
+    def __init__(self, value: images.ImageSource = "cat", names: tuple[str, ...] | None = None, **traits):
         self._images: dict[str, np.ndarray] = {}
         names = names or tuple(images.PICTURES)
         words = {
@@ -40,6 +41,10 @@ class ImagePicker(anywidget.AnyWidget):
             "upload_help": _("Choose a picture file, or drop one here; it stays on this machine"),
         }
         choices = [_choice(name, _(images.PICTURES[name].title), _thumbnail(name)) for name in names]
+        if not (isinstance(value, str) and value in names):
+            image, value = images.load(value), _own_name(value)
+            choices.append(_choice(value, value, _small(image)))
+            self._images[value] = image
         super().__init__(choices=choices, value=value, words=words, **traits)
         self.on_msg(self._on_message)
 
@@ -47,11 +52,8 @@ class ImagePicker(anywidget.AnyWidget):
     def _known(self, proposal: dict) -> str:
         names = [choice["name"] for choice in self.choices]
         if proposal["value"] not in names:
-            raise traitlets.TraitError(
-                _("There is no picture “{name}”; there are {names}.").format(
-                    name=proposal["value"], names=", ".join(names)
-                )
-            )
+            message = _("There is no picture “{name}”; there are {names}.")
+            raise ImageError(message.format(name=proposal["value"], names=", ".join(names)))
         return proposal["value"]
 
     @property
@@ -75,8 +77,7 @@ class ImagePicker(anywidget.AnyWidget):
         except CnnvizError as error:
             self.complain(_("“{name}” was not taken. {reason}").format(name=name, reason=error))
             return
-        while name in images.PICTURES:
-            name += " "  # a reader's file called "cat" is not the course's cat
+        name = _own_name(name)
         again = self.value == name
         self._images[name] = image
         others = [choice for choice in self.choices if choice["name"] != name]
@@ -110,6 +111,12 @@ class ImagePicker(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return "ImagePicker()"
+
+
+def _own_name(source: images.ImageSource) -> str:
+    """What a picture of the reader's is called here; a file called "cat" is not the course's cat."""
+    name = Path(source).name if isinstance(source, (str, Path)) else _("your picture")
+    return f"{name} " if name in images.PICTURES else name
 
 
 def _choice(name: str, title: str, thumbnail: str) -> dict[str, str]:

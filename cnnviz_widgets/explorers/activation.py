@@ -42,7 +42,7 @@ class ActivationExplorer(Explorer):
 
     def __init__(
         self,
-        image: str = "cat",
+        image: images.ImageSource = "cat",
         *,
         activation: str = "relu",
         filters: str = DESIGNED,
@@ -70,7 +70,7 @@ class ActivationExplorer(Explorer):
             style=dict(STYLE),
         )
         self.filters = widgets.ToggleButtons(
-            options=[(_("one kernel"), DESIGNED), (_("three at random"), RANDOM)],
+            options=[(_("one kernel"), DESIGNED), (_("three random"), RANDOM)],
             value=one_of(_("kind of filters"), filters, (DESIGNED, RANDOM)),
             description=_("Filters"),
             tooltips=[_("One kernel over the grey picture"), _("Three random filters over the colour picture")],

@@ -4,7 +4,7 @@ import ipywidgets as widgets
 import numpy as np
 from torch import nn
 
-from .. import render
+from .. import images, render
 from ..controls import ImagePicker, SettingSlider
 from ..errors import WrongSetting
 from ..i18n import _
@@ -28,7 +28,7 @@ class ClassifierExplorer(Explorer):
 
     title = _("What is in the picture?")
 
-    def __init__(self, network: Network | nn.Module | None = None, image: str = "cat", top: int = 5):
+    def __init__(self, network: Network | nn.Module | None = None, image: images.ImageSource = "cat", top: int = 5):
         if top not in range(1, MOST + 1):
             raise WrongSetting(
                 _("The panel shows the 1 to {most} likeliest classes, not {top}.").format(most=MOST, top=top)

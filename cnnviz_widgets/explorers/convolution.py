@@ -39,7 +39,7 @@ class ConvolutionExplorer(Explorer):
 
     def __init__(
         self,
-        image: str = "cat",
+        image: images.ImageSource = "cat",
         *,
         filters: str = DESIGNED,
         kernel: str = "blur",

@@ -35,7 +35,7 @@ class OcclusionExplorer(Explorer):
     def __init__(
         self,
         network: Network | nn.Module | None = None,
-        image: str = "cat",
+        image: images.ImageSource = "cat",
         target: str | int | None = None,
         *,
         window: int = 32,

@@ -41,7 +41,7 @@ class PoolingExplorer(Explorer):
 
     def __init__(
         self,
-        image: str = "cat",
+        image: images.ImageSource = "cat",
         *,
         source: str = PICTURE,
         kernel: str = "sobel_x",

@@ -247,7 +247,7 @@ def _private_copy(module: nn.Module) -> Callable[[Tensor], Tensor]:
             values = values.contiguous(memory_format=torch.channels_last)
         memo[id(parameter)] = nn.Parameter(values, requires_grad=False)
     try:
-        private = copy.deepcopy(module, memo).eval()
+        private = copy.deepcopy(module, memo)
     except Exception:  # a module may hold anything, also what cannot be copied; then we ask the module itself
         private = module
 
