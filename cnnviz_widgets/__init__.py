@@ -50,6 +50,7 @@ _HOME = {
     "ConvolutionExplorer": "explorers",
     "DigitPad": "explorers",
     "FilterFormation": "explorers",
+    "LeNetExplorer": "explorers",
     "OcclusionExplorer": "explorers",
     "PoolingExplorer": "explorers",
     "SlidingWindowExplorer": "explorers",

@@ -88,12 +88,17 @@ def layer_sheet(
         module(inputs)
     outputs = {name: output[0] for name, output in seen.items()}
     signed = {name for name in outputs if isinstance(module.get_submodule(name), _WEIGHTED)}
-    shown = {_("input"): inputs[0], **outputs} if with_input else outputs
-    pictures = {
-        name: _maps(values.numpy(), name in signed) if _has_maps(values) else _strip(values.flatten().numpy())
-        for name, values in shown.items()
-    }
-    return _composed(pictures, {name: tuple(values.shape) for name, values in shown.items()}, outputs)
+    shown = [*([(_("input"), inputs[0])] if with_input else []), *outputs.items()]
+    pictures = [
+        _maps(values.numpy(), name in signed) if _has_maps(values) else _strip(values.flatten().numpy(), name in signed)
+        for name, values in shown
+    ]
+    image, boxes = _composed([(name, tuple(values.shape)) for name, values in shown], pictures)
+    layers = (
+        LayerPicture(name, tuple(values.shape), picture, box)
+        for (name, values), picture, box in zip(shown, pictures, boxes, strict=True)
+    )
+    return LayerSheet(image, tuple(layers), outputs)
 
 
 _WEIGHTED = (nn.Conv2d, nn.Linear)
@@ -121,10 +126,8 @@ def _size(shape: tuple[int, ...]) -> str:
 def _coloured(values: np.ndarray, signed: bool) -> np.ndarray:
     """Values of any shape as colours, with one more axis."""
     flat = values.reshape(1, -1)
-    if signed or (flat < 0).any():
-        colours = render.signed_map(flat)
-    else:
-        colours = render.heat_map(flat, render.GREY, low=0.0)
+    signed = signed or bool((flat < 0).any())
+    colours = render.signed_map(flat) if signed else render.heat_map(flat, render.GREY, low=0.0)
     return colours.reshape(*values.shape, 3)
 
 
@@ -139,12 +142,12 @@ def _maps(values: np.ndarray, signed: bool) -> np.ndarray:
     return render.mosaic([render.enlarge(each, zoom) for each in _coloured(values, signed)], columns, GAP, GROUND)
 
 
-def _strip(values: np.ndarray) -> np.ndarray:
-    """A vector as a row of cells on a scale centred on zero (or grey); few values carry their numbers below."""
+def _strip(values: np.ndarray, signed: bool) -> np.ndarray:
+    """A vector as a row of cells; few values carry their numbers below."""
     count = len(values)
     columns = min(count, (WIDTH - LABELS) // 2)
     width = min((WIDTH - LABELS) // columns, STRIP * 2)
-    colours = _coloured(values, False)
+    colours = _coloured(values, signed)
     rows = -(-count // columns)
     padded = np.full((rows * columns, 3), GROUND, np.uint8)
     padded[:count] = colours
@@ -177,16 +180,17 @@ def _label(name: str, size: str) -> np.ndarray:
 
 
 def _composed(
-    pictures: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...]], outputs: dict[str, Tensor]
-) -> LayerSheet:
-    """Names at the left, pictures at the right, a row for each layer."""
-    heights = [max(picture.shape[0], 28) for picture in pictures.values()]
+    titles: list[tuple[str, tuple[int, ...]]], pictures: list[np.ndarray]
+) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
+    """Names and shapes at the left, pictures at the right, a row for each layer; and where the pictures are."""
+    labels = [_label(name, _size(shape)) for name, shape in titles]
+    heights = [max(picture.shape[0], label.shape[0]) for picture, label in zip(pictures, labels, strict=True)]
     sheet = np.full((sum(heights) + BETWEEN * (len(heights) - 1), WIDTH, 3), GROUND, np.uint8)
-    layers, top = [], 0
-    for (name, picture), height in zip(pictures.items(), heights, strict=True):
-        label = _label(name, _size(shapes[name]))
+    boxes, top = [], 0
+    for label, picture, height in zip(labels, pictures, heights, strict=True):
+        tall, wide = picture.shape[:2]
         sheet[top : top + label.shape[0], : label.shape[1]] = label
-        sheet[top : top + picture.shape[0], LABELS : LABELS + picture.shape[1]] = picture
-        layers.append(LayerPicture(name, shapes[name], picture, (LABELS, top, picture.shape[1], picture.shape[0])))
+        sheet[top : top + tall, LABELS : LABELS + wide] = picture
+        boxes.append((LABELS, top, wide, tall))
         top += height + BETWEEN
-    return LayerSheet(sheet, tuple(layers), outputs)
+    return sheet, boxes

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from ..digits import Digits, split_digits
 from ..errors import WrongSetting
@@ -238,6 +237,8 @@ def train(
     Without `examples` these are the 4,000 digits of `split_digits`, and `held_out` the other 1,000. Returns the
     `Training` with its history. Raises `Diverged` (with the last good weights put back), and what `Training` raises.
     """
+    from tqdm.auto import tqdm
+
     if examples is None or held_out is None:
         digits = split_digits()
         examples = digits[0] if examples is None else examples
