@@ -524,7 +524,7 @@ def voila(browser: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
                 servers.append(Server(arguments, path.parent, ready=""))
                 page = VoilaPage(browser.new_page(), servers[-1], path)
                 opened.append(page)
-                page.page.goto(servers[-1].url)
+                page.page.goto(servers[-1].url, timeout=START_SECONDS * 1000)  # it runs the cells first
                 page.page.locator(".jp-OutputArea-output").first.wait_for(timeout=START_SECONDS * 1000)
                 return page
 
