@@ -1,0 +1,358 @@
+"""Training in steps: watched, paused or not, it learns the same; and it learns."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from cnnviz_widgets.digits import split_digits
+from cnnviz_widgets.errors import CnnvizError, WrongSetting
+from cnnviz_widgets.lenet import lenet
+from cnnviz_widgets.techniques.training import Adam, Diverged, Training, confusion, predictions, train
+
+
+def small(seed: int = 0) -> nn.Module:
+    """Two layers, and a normalisation whose statistics are a part of the state."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(16, 12, bias=False), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, 3)
+        )
+
+
+def examples(count: int = 60, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures 4 × 4 whose class is the brightest of three columns."""
+    generator = torch.Generator().manual_seed(seed)
+    pictures = torch.rand(count, 1, 4, 4, generator=generator)
+    return pictures, pictures[:, 0, :, :3].sum(1).argmax(1)
+
+
+def small_training(**settings) -> Training:
+    return Training(small(), examples(), examples(30, 2), **{"epochs": 4, "batch_size": 10, **settings})
+
+
+def weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def test_it_learns_what_there_is_to_learn():
+    training = Training(small(), examples(600), examples(200, 2), epochs=5, batch_size=10, learning_rate=0.02)
+    before = training.held_out_accuracy
+    list(training.steps())
+    assert training.finished and training.index == training.total == 5 * 60
+    assert training.held_out_accuracy > max(0.85, before + 0.3)
+    assert training.history[-1].loss < 0.5 * training.history[0].loss
+
+
+def test_a_step_is_adam_on_the_cross_entropy_with_a_falling_rate():
+    training, model = small_training(learning_rate=0.01), small().train()
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+    generator = torch.Generator().manual_seed(0)
+    pictures, labels = examples()
+    for epoch in range(2):
+        order = torch.randperm(60, generator=generator)
+        for within in range(6):
+            batch = order[10 * within : 10 * within + 10]
+            optimiser.zero_grad()
+            loss = nn.functional.cross_entropy(model(pictures[batch]), labels[batch])
+            loss.backward()
+            optimiser.param_groups[0]["lr"] = 0.01 * (1 + math.cos(math.pi * (epoch * 6 + within) / 24)) / 2
+            optimiser.step()
+            step = training.step()
+            assert step.loss == pytest.approx(loss.item(), abs=1e-5)
+            assert step.gradients == pytest.approx(
+                {name: p.grad.norm().item() for name, p in model.named_parameters()}, abs=1e-4
+            )
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(training.model.state_dict()[name], value, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_our_adam_is_torchs():
+    ours, theirs = (nn.Linear(3, 2) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    adam, optimiser = Adam(ours), torch.optim.Adam(theirs.parameters(), lr=0.1)
+    for scale in (1.0, -3.0, 1e-4, 20.0):
+        for layer in (ours, theirs):
+            layer.weight.grad = scale * torch.arange(6.0).reshape(2, 3)
+            layer.bias.grad = None
+        adam.step(0.1)
+        optimiser.step()
+        torch.testing.assert_close(ours.weight, theirs.weight)
+        assert torch.equal(ours.bias, theirs.bias)
+
+
+def test_what_a_step_says_is_so():
+    training = small_training()
+    for index in range(1, 13):
+        before = weights(training.model)
+        step = training.step()
+        assert (step.index, step.total, step.epoch) == (index, 24, index / 6)
+        order = torch.Generator().manual_seed(0)
+        batches = [torch.randperm(60, generator=order) for _ in range(4)]
+        batch = batches[(index - 1) // 6][((index - 1) % 6) * 10 :][:10]
+        model = small().train()
+        model.load_state_dict(before)
+        right = (model(training.pictures[batch]).argmax(1) == training.labels[batch]).double().mean()
+        assert step.accuracy == right.item()
+        assert math.isnan(step.held_out) == (index % 6 != 0)
+    assert [epoch for epoch, _share in training.tests] == [0, 1, 2]
+    assert training.tests[-1][1] == training.history[11].held_out == training.accuracy()
+
+
+def test_each_epoch_sees_every_picture_once():
+    class Spy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.seen = small(), []
+
+        def forward(self, x):
+            if self.training:
+                self.seen.append(x)
+            return self.inner(x)
+
+    training = Training(Spy(), examples(), examples(30, 2), epochs=2, batch_size=10)
+    list(training.steps())
+    epochs = [torch.cat(training.model.seen[start : start + 6]).flatten(1) for start in (0, 6)]
+    assert not torch.equal(*epochs)
+    for epoch in epochs:
+        assert {tuple(row) for row in epoch.tolist()} == {tuple(row) for row in examples()[0].flatten(1).tolist()}
+
+
+def uninterrupted() -> dict[str, torch.Tensor]:
+    training = small_training()
+    list(training.steps())
+    return weights(training.model)
+
+
+@pytest.mark.parametrize("stops", [(1,), (5, 6, 7), (13,), tuple(range(1, 24))])
+def test_paused_and_taken_up_again_it_learns_the_same(stops):
+    training = small_training()
+    for stop in stops:
+        for step in training.steps():
+            if step.index >= stop:
+                break
+        training.accuracy()
+        torch.rand(7)
+    list(training.steps())
+    assert_same(weights(training.model), uninterrupted())
+    assert [step.index for step in training.history] == list(range(1, 25))
+
+
+@pytest.mark.parametrize("taken", [0, 1, 9, 24])
+def test_restarted_it_learns_the_same(taken):
+    training = small_training()
+    first = weights(training.model)
+    for _ in range(taken):
+        training.step()
+    training.restart()
+    assert_same(weights(training.model), first)
+    assert (training.index, training.history, len(training.tests)) == (0, [], 1)
+    list(training.steps())
+    assert_same(weights(training.model), uninterrupted())
+
+
+def test_an_interrupted_step_can_be_taken_again():
+    class Interrupted(nn.Sequential):
+        moody = False
+
+        def forward(self, x):
+            if self.moody and self.training:
+                raise KeyboardInterrupt
+            return super().forward(x)
+
+    training = Training(Interrupted(small()), examples(), examples(30, 2), epochs=4, batch_size=10)
+    for _ in range(6):
+        training.step()
+    training.model.moody = True
+    with pytest.raises(KeyboardInterrupt):
+        training.step()
+    training.model.moody = False
+    list(training.steps())
+    expected = uninterrupted()
+    assert_same(weights(training.model[0]), expected)
+
+
+def test_another_seed_is_another_order():
+    trainings = [small_training(seed=seed) for seed in (0, 1)]
+    for training in trainings:
+        training.step()
+    first, second = (weights(training.model) for training in trainings)
+    assert not torch.equal(first["1.weight"], second["1.weight"])
+
+
+def test_the_readers_settings_stay_as_they_are():
+    model = small()
+    model.eval()
+    model[2].train()
+    modes = [part.training for part in model.modules()]
+    training = Training(model, examples(), examples(30, 2), epochs=1, batch_size=10)
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    with torch.no_grad():
+        list(training.steps())
+        assert not torch.is_grad_enabled()
+    assert torch.equal(torch.get_rng_state(), state) and torch.get_num_threads() == threads
+    assert [part.training for part in model.modules()] == modes
+    assert torch.is_grad_enabled()
+    hooks = [getattr(part, name) for part in model.modules() for name in vars(part) if name.endswith("_hooks")]
+    assert hooks and not any(hooks)
+
+
+def test_a_frozen_layer_stays_as_it_is():
+    training = small_training()
+    training.model[1].requires_grad_(False)
+    before = weights(training.model)
+    step = training.step()
+    assert torch.equal(training.model[1].weight, before["1.weight"]) and "1.weight" not in step.gradients
+    assert not torch.equal(training.model[4].weight, before["4.weight"])
+
+
+@pytest.mark.parametrize("rate", [1e3, 1e30])
+def test_a_diverging_training_stops_with_its_last_good_weights(rate):
+    training = small_training(learning_rate=rate)
+    training.model.append(nn.Linear(3, 3))
+    training = Training(training.model, examples(), examples(30, 2), learning_rate=rate, batch_size=10)
+    first = weights(training.model)
+    with pytest.raises(Diverged, match=r"diverged at step \d+: .* smaller learning rate than 1"):
+        list(training.steps())
+    assert_same(weights(training.model), first)
+    assert isinstance(training.diverged, CnnvizError)
+    taken = training.index
+    with pytest.raises(Diverged):
+        training.step()
+    assert training.index == taken and all(math.isfinite(step.loss) for step in training.history)
+    training.restart()
+    assert training.diverged is None and training.step().index == 1
+
+
+def test_the_last_good_weights_are_those_of_the_epoch():
+    training = small_training()
+    for _ in range(6):
+        training.step()
+    good = weights(training.model)
+    for _ in range(3):
+        training.step()
+    with torch.no_grad():
+        training.model[4].weight.mul_(1e6)
+    with pytest.raises(Diverged, match="at step 10"):
+        training.step()
+    assert_same(weights(training.model), good)
+    assert training.held_out_accuracy == training.tests[-1][1]
+
+
+def test_gradients_that_are_no_numbers_do_not_reach_the_weights():
+    class Steep(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.zeros(3))
+
+        def forward(self, x):
+            return x[:, 0, 0, :3] * self.scale.sqrt()  # its slope at 0 is infinite
+
+    training = Training(Steep(), examples(), examples(30, 2), batch_size=10)
+    with pytest.raises(Diverged):
+        training.step()
+    assert torch.equal(training.model.scale, torch.zeros(3))
+
+
+def test_a_dead_network_is_known_to_guess():
+    training = small_training()
+    assert not training.guessing
+    with torch.no_grad():
+        training.model[4].weight.zero_()
+    training.learning_rate = 1e-12
+    for index in range(6):
+        assert not training.guessing, f"after {index} steps it is too early to say"
+        training.step()
+    assert training.guessing
+    good = small_training(learning_rate=0.02, epochs=10)
+    list(good.steps())
+    assert not good.guessing
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"learning_rate": 0}, "learning rate must be a number above 0, not 0"),
+        ({"learning_rate": -1.0}, "above 0, not -1.0"),
+        ({"learning_rate": float("nan")}, "above 0, not nan"),
+        ({"learning_rate": "fast"}, "above 0, not 'fast'"),
+        ({"epochs": 0}, "number of epochs .* at least 1, not 0"),
+        ({"batch_size": 0}, "batch size .* at least 1, not 0"),
+        ({"batch_size": 2.5}, "batch size .* whole number .* not 2.5"),
+        ({"seed": -1}, "seed .* at least 0, not -1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, words):
+    with pytest.raises(WrongSetting, match=words):
+        small_training(**settings)
+
+
+def test_examples_without_labels_are_refused():
+    pictures, labels = examples()
+    with pytest.raises(WrongSetting, match="60 pictures and 50 labels"):
+        Training(small(), (pictures, labels[:50]), (pictures, labels))
+    with pytest.raises(WrongSetting, match="0 pictures"):
+        Training(small(), (pictures, labels), (pictures[:0], labels[:0]))
+
+
+def test_there_is_no_step_after_the_last():
+    training = small_training(epochs=1)
+    list(training.steps())
+    with pytest.raises(WrongSetting, match="All 6 steps are taken"):
+        training.step()
+
+
+def test_a_batch_larger_than_the_examples_is_all_of_them():
+    training = small_training(batch_size=1000, epochs=3)
+    assert (training.batch_size, training.total) == (60, 3)
+
+
+def test_train_takes_every_step(capsys):
+    model = small()
+    training = train(model, examples(), examples(30, 2), epochs=4, batch_size=10, progress=False)
+    assert training.model is model and training.finished
+    assert_same(weights(model), uninterrupted())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_predictions_are_those_of_eval_mode_whatever_the_batch():
+    model, (pictures, _labels) = small().train(), examples()
+    model(pictures)
+    before = weights(model)
+    logits = predictions(model, pictures, batch_size=7)
+    assert model.training and not logits.requires_grad
+    assert_same(weights(model), before)
+    torch.testing.assert_close(logits, model.eval()(pictures))
+
+
+def test_confusion_counts_every_pair():
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(200, 4, generator=generator), torch.randint(0, 4, (200,), generator=generator)
+    expected = torch.zeros(4, 4, dtype=torch.long)
+    for scores, label in zip(logits, labels, strict=True):
+        expected[label, scores.argmax()] += 1
+    assert torch.equal(confusion(logits, labels, 4), expected)
+    assert not torch.equal(expected, expected.T)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_lenet_reads_95_of_100_digits_it_has_never_seen(seed):
+    training = train(lenet(seed), seed=seed, progress=False)
+    assert len(training.held_out[1]) == 1000 and len(training.labels) == 4000
+    assert training.tests[0][1] < 0.25
+    assert training.held_out_accuracy >= 0.95
+
+
+def test_a_learning_rate_far_too_large_diverges_on_the_digits():
+    model = lenet(0)
+    first = weights(model)
+    with pytest.raises(Diverged):
+        train(model, *split_digits(100), learning_rate=1.0, progress=False)
+    assert_same(weights(model), first)
