@@ -152,7 +152,7 @@ class ActivationExplorer(Explorer):
     def _draw_chart(self) -> None:
         function = ACTIVATIONS[self.activation.value]
         low, high = render.number(float(self.value.min())), render.number(float(self.value.max()))
-        caption = _("{title}: {formula}. {bounds} Here it gives {low} to {high}.").format(
+        caption = _("{title}: {formula}. {bounds} Here it gives {low} to {high}").format(
             title=function.title, formula=function.formula, bounds=bounds_of(self.activation.value), low=low, high=high
         )
         picture = transfer_chart(self.activation.value, self.responses, self.value)
