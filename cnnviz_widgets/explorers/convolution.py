@@ -20,6 +20,7 @@ from ..i18n import _
 from ..techniques.convolution import convolve, padding_amounts, random_kernels
 from ..views import ImageView
 from .base import Explorer, show_if
+from .maps import at_most, coloured, fitting
 
 LONGEST = 400  # picture pixels on the longer side; a larger picture is scaled down to keep the panel quick
 SMALL = LONGEST // 2  # screen pixels on the longer side of the input and of each channel
@@ -116,7 +117,7 @@ class ConvolutionExplorer(Explorer):
         show_if(random, self.channels, self.seed, self.show_channel)
         show_if(not random, self.kernel)
         source = self.picture.image
-        image = self._image if source is self._source else _at_most(source, LONGEST)
+        image = self._image if source is self._source else at_most(source, LONGEST)
         inputs, filters = self._inputs(image), self._filters()
         stride, padding, dilation = self.stride.value, self.padding.value, self.dilation.value
         self.value = convolve(inputs, filters, stride, padding, dilation)[0]
@@ -148,7 +149,7 @@ class ConvolutionExplorer(Explorer):
     def _draw_picture(self, image: np.ndarray) -> None:
         height, width = image.shape[:2]
         caption = _("The picture, {h} × {w}").format(h=height, w=width)
-        self.input_view.show(image, alt=self.picture.title, caption=caption, **_small(height, width))
+        self.input_view.show(image, alt=self.picture.title, caption=caption, **fitting(height, width, SMALL))
 
     def _draw_kernel(self, filters: Tensor) -> None:
         weights, size = filters.numpy(), filters.shape[-1]
@@ -172,7 +173,9 @@ class ConvolutionExplorer(Explorer):
         for index, (view, channel) in enumerate(zip(self.channel_views, maps, strict=True)):
             colour = [_("red"), _("green"), _("blue")][index]
             caption = _("Filter {n}, the {colour} of the whole").format(n=index + 1, colour=colour)
-            view.show(render.heat_map(channel, render.GREY), alt=caption, caption=caption, **_small(height, width))
+            view.show(
+                render.heat_map(channel, render.GREY), alt=caption, caption=caption, **fitting(height, width, SMALL)
+            )
         if self.show_channel.value == TOGETHER:
             caption = _("The three responses as red, green and blue, {size}").format(size=size)
             self.response_view.show(
@@ -184,15 +187,7 @@ class ConvolutionExplorer(Explorer):
 
     def _show_map(self, values: np.ndarray, caption: str, zoom: float) -> None:
         """Show one response: around zero in blue and red if it has both signs, in grey if it has not."""
-        low, high = render.limits(values)
-        label = _("response")
-        if low < 0 < high and -low > high / 20:
-            limit = max(-low, high)
-            picture, ramp = render.signed_map(values), render.ramp(render.SIGNED, -limit, limit, label)
-        else:
-            low, high = min(low, 0.0), max(high, 0.0)
-            high = high if high > low else 1.0  # nothing but zeros
-            picture, ramp = render.heat_map(values, render.GREY, low, high), render.ramp(render.GREY, low, high, label)
+        picture, ramp = coloured(values, _("response"))
         self.response_view.show(picture, alt=caption, caption=caption, zoom=zoom, ramp=ramp, pointer=[])
 
     def _show_origin(self) -> None:
@@ -213,16 +208,3 @@ class ConvolutionExplorer(Explorer):
                 "Response at row {y}, column {x}: {numbers}, from the window of {n} × {n} pixels marked in the picture."
             ).format(y=y, x=x, numbers=numbers, n=extent)
         )
-
-
-def _at_most(image: np.ndarray, longest: int) -> np.ndarray:
-    """`image`, scaled down where its longer side has more than `longest` pixels."""
-    factor = longest / max(image.shape[:2])
-    height, width = (max(round(side * factor), 1) for side in image.shape[:2])
-    return image if factor >= 1 else images.resize(image, (height, width))
-
-
-def _small(height: int, width: int) -> dict:
-    """How to show a picture of this size in a box of `SMALL` screen pixels: halved, or its pixels as squares."""
-    zoom = SMALL // max(height, width)
-    return {"zoom": zoom or 0.5, "pixelated": zoom > 1}
