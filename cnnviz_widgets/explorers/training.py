@@ -127,6 +127,7 @@ class TrainingMonitor(Explorer):
         )
         self.run = RunControl(_("Train"), halt=_("Pause"))
         self.run.on_run(lambda: self.attempt(self.start))
+        self.run.observe(lambda change: setattr(self.step_button, "disabled", change["new"]), "running")
         half = {"width": "131px"}
         self.step_button = widgets.Button(description=_("One step"), tooltip=_("Take one batch"), layout=half)
         self.step_button.on_click(lambda _button: self.attempt(self.one_step))
@@ -163,14 +164,16 @@ class TrainingMonitor(Explorer):
 
     def start(self) -> None:
         """Train from where the training is to its end, on the worker's thread; what Train does."""
-        self._take_steps(None)
+        with self._lock:
+            self._take_steps(None)
 
     def one_step(self) -> None:
         """Take one step; what One step does."""
-        if self.run.running:
-            self.say(_("It is training; press Pause first to take single steps."))
-        else:
-            self._take_steps(1)
+        with self._lock:
+            if self.run.running:
+                self.say(_("It is training; press Pause first to take single steps."))
+            else:
+                self._take_steps(1)
 
     def pause(self) -> None:
         """Stop after the step that is being taken; what Pause does. Train goes on from there."""
@@ -225,7 +228,6 @@ class TrainingMonitor(Explorer):
             return
         self._turn += 1
         turn = self._turn
-        self.step_button.disabled = True
         self.say("")
         self.run.run(
             lambda: islice(self._steps(training, turn), count),
@@ -252,7 +254,6 @@ class TrainingMonitor(Explorer):
             self._drawing_took = self._drawn_until - began
 
     def _on_done(self, job: Job) -> None:
-        self.step_button.disabled = False
         training = self.training
         if job.error is not None and not isinstance(job.error, Diverged):
             self.say(sentence_of(job.error), wrong=True)
