@@ -7,6 +7,7 @@ from .convolution import ConvolutionExplorer
 from .digit_pad import DigitPad
 from .filters import FilterFormation
 from .layer_sheet import LayerSheet, layer_sheet
+from .layers import LayerExplorer
 from .lenet import LeNetExplorer
 from .occlusion import OcclusionExplorer
 from .pooling import PoolingExplorer
@@ -20,6 +21,7 @@ __all__ = [
     "DigitPad",
     "Explorer",
     "FilterFormation",
+    "LayerExplorer",
     "LayerSheet",
     "LeNetExplorer",
     "OcclusionExplorer",

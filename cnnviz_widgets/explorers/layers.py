@@ -1,0 +1,389 @@
+"""What layers make of a picture, side by side: any layers of any network, beside the same network untrained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import images, render
+from ..controls import ImagePicker, SettingChoice, SettingSlider
+from ..controls.sliders import ROW, STYLE
+from ..errors import CnnvizError, UnknownLayer, WrongSetting
+from ..i18n import _
+from ..layers import LayerInfo, find_layer, layer_tree, record
+from ..networks import Network, evaluating, load_network
+from ..techniques.settings import one_of
+from ..techniques.untrained import untrained
+from ..views import ImageView
+from ..worker import WORKER, Job
+from .base import Explorer, sentence_of, show_if
+from .maps import coloured
+
+TRAINED, UNTRAINED, BOTH = "trained", "untrained", "both"
+WHICH = {"first": _("the first"), "strongest": _("the strongest")}
+MOST_CHANNELS, MOST_LAYERS = 8, 8
+ROOM = 672  # screen pixels that the maps of one row share
+LARGEST_TILE, LARGE_NETWORK = 112, 60_000_000  # screen pixels; parameters from which one network at a time is enough
+GAP, DENSITY = 4, 2  # screen pixels between maps; picture pixels for one of the screen
+TITLE, NUMBERS = 18, 25  # screen pixels of a row's title, and of the two lines below a map
+
+
+class LayerExplorer(Explorer):
+    """Outputs of any layers side by side, on any picture, of a trained network and of the same network untrained.
+
+    `value` has what each chosen layer of the trained network puts out for the picture, by its dotted name, without the
+    batch: `[C, H, W]`, or `[C]` from a layer without rows and columns. `untrained` is the same of the untrained network
+    and empty until it is shown. A layer that runs several times in one pass has an entry for each call, "relu (1)",
+    "relu (2)", … Works on any `Network`, or on a module that takes pixels normalised as for ImageNet.
+
+    - `layers`: dotted names; without them four that are spread over the network.
+    - `channels`: how many of each layer, 1 to 8; `which`: "first", or "strongest" by the mean of their magnitude.
+    - `weights`: "trained", "untrained" or "both"; both, unless the network is very large.
+
+    Raises `UnknownLayer`, which names the nearest, and `WrongSetting` for other settings that cannot be.
+    """
+
+    title = _("What layers put out")
+
+    def __init__(
+        self,
+        network: Network | nn.Module | None = None,
+        image: images.ImageSource = "cat",
+        layers: Sequence[str] | None = None,
+        channels: int = 5,
+        *,
+        which: str = "first",
+        weights: str | None = None,
+        seed: int = 0,
+    ):
+        network = load_network() if network is None else network
+        self.network = network if isinstance(network, Network) else Network(network)
+        self.seed = seed
+        self.untrained: dict[str, Tensor] = {}
+        self._modules: dict[str, nn.Module] = {TRAINED: self.network.module}
+        self._seen: dict[str, dict[str, Tensor]] = {}
+        self._job: Job | None = None
+        self.picture = ImagePicker(image)
+        listed = shown_layers(self.network, self.network.preprocess(self.picture.image))
+        self.layers = _layer_list(listed, self._wanted(layers, listed))
+        one_of(_("choice of channels"), which, WHICH)
+        if channels not in range(1, MOST_CHANNELS + 1):
+            message = _("The panel shows 1 to {most} channels of each layer, not {channels}.")
+            raise WrongSetting(message.format(most=MOST_CHANNELS, channels=channels))
+        size = sum(parameter.numel() for parameter in self.network.module.parameters())
+        weights = weights or (BOTH if size < LARGE_NETWORK else TRAINED)
+        one_of(_("weights"), weights, (TRAINED, UNTRAINED, BOTH))
+        self.weights = SettingChoice(
+            [(_("trained beside untrained"), BOTH), (_("trained"), TRAINED), (_("untrained"), UNTRAINED)],
+            weights,
+            _("Weights"),
+            _("Untrained: the same layers, with weights drawn at random"),
+        )
+        self.channels = SettingSlider(
+            channels, 1, MOST_CHANNELS, _("Channels"), _("How many maps of each layer are shown")
+        )
+        self.which = SettingChoice(
+            [(title, name) for name, title in WHICH.items()],
+            which,
+            _("Which"),
+            _("Strongest: the mean of a map's magnitude is largest"),
+        )
+        self.start = SettingSlider(
+            0, 0, max(info.output_shape[1] for info in listed) - 1, _("From channel"), _("The first channel shown")
+        )
+        view = {"zoom": 1 / DENSITY}
+        self.views = {TRAINED: ImageView(**view), UNTRAINED: ImageView(**view)}
+        settings = {
+            "picture": self.picture,
+            "layers": self.layers,
+            "weights": self.weights,
+            "channels": self.channels,
+            "which": self.which,
+            "start": self.start,
+        }
+        body = widgets.HBox(list(self.views.values()), layout={"grid_gap": "12px", "overflow": "visible"})
+        self._first = True
+        super().__init__(settings, body)
+        self._first = False
+
+    # ----------------------------------------------------------------------------------------------------- compute
+    def update(self, changed: str | None = None) -> None:
+        """Bring the panel up to the present settings; the network runs again for another picture or other layers."""
+        if not self.layers.value:
+            raise WrongSetting(_("Choose at least one layer."))
+        if len(self.layers.value) > MOST_LAYERS:
+            message = _("{count} layers are chosen; the panel shows {most} at most.")
+            raise WrongSetting(message.format(count=len(self.layers.value), most=MOST_LAYERS))
+        show_if(self.which.value == "first", self.start)
+        if self._first:
+            self._show(self._computed({}))
+            return
+        kept = {} if changed in ("picture", "layers", None) else self._seen
+        if all(name in kept for name in self._shown()):
+            if self._job is not None:
+                self._job.cancel()
+            self._show(kept)
+            return
+        self._job = WORKER.submit(
+            self,
+            lambda: iter([self._computed(kept)]),
+            lambda _job, seen: self.attempt(self._show, seen),
+            lambda job: job.error and self.say(sentence_of(job.error), wrong=True),
+        )
+
+    def settle(self, timeout: float = 60.0) -> bool:
+        """Wait until nothing of this panel is being computed; for scripts and tests, never in a callback."""
+        return self._job is None or self._job.wait(timeout)
+
+    def _wanted(self, layers: Sequence[str] | None, listed: list[LayerInfo]) -> list[str]:
+        if layers is None:
+            return spread(self.network.module, listed)
+        names = [layers] if isinstance(layers, str) else list(layers)
+        for name in names:
+            find_layer(self.network, name)
+            if name not in {info.name for info in listed}:
+                message = _('"{name}" puts out no tensor of channels for one picture: choose a layer inside it.')
+                raise UnknownLayer(message.format(name=name))
+        return names
+
+    def _shown(self) -> list[str]:
+        return [TRAINED, UNTRAINED] if self.weights.value == BOTH else [self.weights.value]
+
+    def _computed(self, kept: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+        """What the chosen layers put out for the picture, for each network that is shown; `kept` is known already."""
+        chosen = set(self.layers.value)
+        names = [name for _title, name in self.layers.options if name in chosen]  # in the order in which they run
+        inputs = self.network.preprocess(self.picture.image)
+        seen = dict(kept)
+        for weights in dict.fromkeys([TRAINED, *self._shown()]):  # `value` is the trained network's in any case
+            if weights not in seen:
+                seen[weights] = layer_outputs(self._module(weights), inputs, names)
+        return seen
+
+    def _module(self, weights: str) -> nn.Module:
+        if weights not in self._modules:
+            self._modules[weights] = untrained(self.network, self.seed)
+        return self._modules[weights]
+
+    # -------------------------------------------------------------------------------------------------------- draw
+    def _show(self, seen: dict[str, dict[str, Tensor]]) -> None:
+        shown = self._shown()
+        pictures = {weights: self._sheet(weights, seen[weights]) for weights in shown}
+        self._seen = seen
+        self.untrained, self.value = seen.get(UNTRAINED, {}), seen[TRAINED]
+        for weights, view in self.views.items():
+            show_if(weights in shown, view)
+            if weights in shown:
+                names = ", ".join(seen[weights])
+                what = _("Trained") if weights == TRAINED else _("Untrained")
+                view.show(
+                    pictures[weights],
+                    kind="png",
+                    alt=_("{what}: maps of the layers {names}").format(what=what, names=names),
+                    caption=_("{what}. Below each map: its channel, its smallest and largest value").format(what=what),
+                )
+
+    def _sheet(self, weights: str, outputs: dict[str, Tensor]) -> np.ndarray:
+        count = self.channels.value
+        tile = min(LARGEST_TILE, ROOM // (count * len(self._shown())) - GAP)
+        rows = [
+            LayerRow(name, tuple(output.shape), tiles_of(output, chosen_channels(output, count, *self._choice()), tile))
+            for name, output in outputs.items()
+        ]
+        picture = self.network.view(self.picture.image)
+        words = _("Trained") if weights == TRAINED else _("Untrained")
+        return composed(words, picture, rows, count, tile)
+
+    def _choice(self) -> tuple[str, int]:
+        return self.which.value, self.start.value
+
+
+# ------------------------------------------------------------------------------------------------------ what is shown
+def shown_layers(model: Network | nn.Module, inputs: Tensor) -> list[LayerInfo]:
+    """The layers and blocks whose output for one picture is a tensor of channels: `[1, C]` or `[1, C, H, W]`."""
+    layers = layer_tree(model, inputs, containers=True)
+    found = [info for info in layers if len(info.output_shape) in (2, 4) and info.output_shape[0] == 1]
+    if not found:
+        raise WrongSetting(_("No layer of this network puts out maps [N, C, H, W] or numbers [N, C] for a picture."))
+    return found
+
+
+def spread(module: nn.Module, layers: Sequence[LayerInfo], count: int = 4) -> list[str]:
+    """The names of at most `count` of `layers` that are spread over the network, from its largest maps to its smallest.
+
+    Blocks and activation functions are preferred to what is inside them; of each size of map the last, of the largest
+    the first.
+    """
+    maps = [info for info in layers if len(info.output_shape) == 4 and max(info.output_shape[2:]) > 1]
+    outer = set(_outer_layers(module))
+    ending = [info for info in maps if info.name in outer and _is_block_or_activation(module, info.name)]
+    chosen = ending if len(ending) >= count else [info for info in maps if info.leaf] or maps or list(layers)
+    sizes: dict[tuple[int, ...], LayerInfo] = {}
+    for info in chosen:
+        sizes[info.output_shape[2:]] = info
+    names = [chosen[0].name, *[info.name for info in list(sizes.values())[1:]]]
+    if len(names) < count:
+        names = [info.name for info in chosen]
+    places = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
+    return [names[place] for place in places]
+
+
+def _outer_layers(module: nn.Module, prefix: str = "") -> list[str]:
+    """Dotted names of the parts that `module` is made of; a block of a kind of its own counts as one."""
+    names = []
+    for name, part in module.named_children():
+        inside = isinstance(part, (nn.Sequential, nn.ModuleList, nn.ModuleDict))
+        names += _outer_layers(part, f"{prefix}{name}.") if inside else [prefix + name]
+    return names
+
+
+def _is_block_or_activation(module: nn.Module, name: str) -> bool:
+    part = module.get_submodule(name)
+    return next(part.children(), None) is not None or type(part).__module__ == "torch.nn.modules.activation"
+
+
+def layer_outputs(module: nn.Module, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """What the named layers put out for one picture `[1, C, H, W]`: float32 on the CPU, without the batch.
+
+    A layer that runs several times has one entry for each call: "relu (1)", "relu (2)", …
+    """
+    with record(module, names) as seen, evaluating(module), torch.no_grad():
+        module(inputs)
+    outputs = {}
+    for name in names:
+        calls = seen.calls.get(name, [])
+        for number, output in enumerate(calls, 1):
+            if output.ndim not in (2, 4) or len(output) != 1:
+                message = _('"{name}" puts out a tensor of shape {shape}, which has no maps to show.')
+                raise CnnvizError(message.format(name=name, shape=list(output.shape)))
+            key = name if len(calls) == 1 else f"{name} ({number})"
+            values = output[0].float().cpu()
+            outputs[key] = values.flatten() if values[0].numel() == 1 else values
+    return outputs
+
+
+def strength(output: Tensor) -> Tensor:
+    """How strongly each channel of `output` (`[C, H, W]` or `[C]`) responds: the mean of its magnitude, `[C]`."""
+    return output.abs().flatten(1).mean(1) if output.ndim == 3 else output.abs()
+
+
+def chosen_channels(output: Tensor, count: int, which: str, start: int = 0) -> list[int]:
+    """Numbers of at most `count` channels: those from `start` on, or the strongest, the strongest first.
+
+    A layer that ends before `start` + `count` gives its last ones.
+    """
+    if which == "strongest":
+        return strength(output).argsort(descending=True, stable=True)[:count].tolist()
+    first = max(min(start, len(output) - count), 0)
+    return list(range(first, min(first + count, len(output))))
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One map as a picture (uint8 `[h, w, 3]`) with the lines below it."""
+
+    image: np.ndarray
+    lines: tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRow:
+    """One layer's row: its name, the shape it put out, its maps."""
+
+    name: str
+    shape: tuple[int, ...]
+    tiles: list[Tile]
+
+    @property
+    def title(self) -> str:
+        """Name and shape in words."""
+        return f"{self.name} · {' × '.join(map(str, self.shape))}"
+
+
+def tiles_of(output: Tensor, channels: Sequence[int], tile: int) -> list[Tile]:
+    """The chosen channels of one layer as pictures that fit `tile` screen pixels.
+
+    Each map has its own scale: grey, black at 0, or red and blue around a white 0. A pixel is a square of whole
+    pixels; a map that is too large is brought down by the mean of whole squares. Numbers share one scale.
+    """
+    limit = float(output.abs().max()) if output.ndim == 1 else None
+    return [_tile(channel, output[channel].numpy(), tile, limit) for channel in channels]
+
+
+def _tile(channel: int, values: np.ndarray, tile: int, limit: float | None) -> Tile:
+    if limit is not None:
+        square = render.signed_map(values.reshape(1, 1), limit)
+        image = render.enlarge(square, tile * DENSITY // 2)
+        return Tile(image, (str(channel), render.number(float(values))))
+    low, high = render.limits(values)
+    image, _ramp = coloured(fitted(values, tile * DENSITY), "")
+    return Tile(image, (str(channel), f"{render.number(low)}…{render.number(high)}"))
+
+
+def fitted(values: np.ndarray, box: int) -> np.ndarray:
+    """A map `[H, W]` in at most `box` pixels, each value a square of an even number of pixels, or a mean of several."""
+    longest = max(values.shape)
+    if longest <= box:
+        zoom = box // longest
+        return render.enlarge(values, zoom - zoom % DENSITY if zoom > 1 else zoom)
+    step = -(-longest // box)
+    rows, columns = (max(size // step, 1) for size in values.shape)
+    kept = values[: rows * step, : columns * step]
+    return kept.reshape(rows, -1, columns, kept.shape[1] // columns).mean((1, 3))
+
+
+def composed(words: str, picture: np.ndarray, rows: Sequence[LayerRow], columns: int, tile: int) -> np.ndarray:
+    """Picture and words on top, then a row for each layer: uint8, `DENSITY` pixels for one of the screen."""
+    width = max(columns * (tile + GAP) - GAP, render.NARROWEST)
+    small = images.resize(picture, (tile * DENSITY, tile * DENSITY))
+    text = render.text_block(words, max((width - tile) * DENSITY - 16, 60), 13 * DENSITY, render.INK, bold=True)
+    head = render.beside([small, text], gap=16)
+    parts = [head, *[_row(row, width, tile) for row in rows]]
+    sheet = render.above(parts, gap=6 * DENSITY)
+    return sheet[:, : width * DENSITY]
+
+
+def _row(row: LayerRow, width: int, tile: int) -> np.ndarray:
+    face = render.font(11 * DENSITY)
+    title = render.text_block(
+        render.fitted(row.title, width * DENSITY, face), width * DENSITY, 11 * DENSITY, render.INK
+    )
+    pieces = [_with_lines(piece, tile) for piece in row.tiles]
+    maps = render.beside(pieces, gap=GAP * DENSITY)
+    wide = np.full((maps.shape[0], max(width * DENSITY, maps.shape[1]), 3), 255, np.uint8)
+    wide[:, : maps.shape[1]] = maps
+    return render.above([title, wide[:, : width * DENSITY]], gap=2 * DENSITY)
+
+
+def _with_lines(piece: Tile, tile: int) -> np.ndarray:
+    canvas = np.full((piece.image.shape[0], tile * DENSITY, 3), 255, np.uint8)
+    canvas[:, : piece.image.shape[1]] = piece.image
+    lines = [
+        render.text_block(render.fitted(line, tile * DENSITY, render.font(9 * DENSITY)), tile * DENSITY, 9 * DENSITY)
+        for line in piece.lines
+    ]
+    return render.above([canvas, *lines], gap=1)
+
+
+class LayerList(widgets.SelectMultiple):
+    """Layers to choose from, with the shapes they put out; `value` is a tuple of dotted names."""
+
+    def described(self) -> str:
+        """The control in words, for the panel's picture."""
+        return f"{self.description}: {', '.join(self.value)}"
+
+
+def _layer_list(listed: Sequence[LayerInfo], wanted: Sequence[str]) -> LayerList:
+    options = [(f"{info.name} · {' × '.join(map(str, info.output_shape[1:]))}", info.name) for info in listed]
+    return LayerList(
+        options=options,
+        value=[info.name for info in listed if info.name in wanted],
+        rows=9,
+        description=_("Layers"),
+        tooltip=_("Hold Ctrl (or ⌘) or Shift to choose several, by click or with the arrow keys"),
+        layout=dict(ROW),
+        style=dict(STYLE),
+    )

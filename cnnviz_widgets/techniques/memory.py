@@ -1,0 +1,98 @@
+"""What training a network takes: parameters, their gradients, the optimiser's state, and the maps kept until backward.
+
+The maps are not estimated: a forward pass on torch's `meta` device, which has shapes and no numbers, lists the tensors
+that autograd would keep. So the largest network is weighed in a second and without memory.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CnnvizError
+from ..i18n import _
+from ..networks import Network, as_module
+from .settings import one_of
+
+OPTIMISERS = {"sgd": _("plain SGD"), "sgd_momentum": _("SGD with momentum"), "adam": _("Adam")}
+_NUMBERS_PER_WEIGHT = {"sgd": 0, "sgd_momentum": 1, "adam": 2}  # a velocity; means of gradient and of its square
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """What one training step holds in memory, each part in bytes.
+
+    `parameters` has the running statistics of normalisation layers in it. `activations` are the tensors that autograd
+    keeps from the forward pass until the backward pass needs them, the pictures included where they are needed.
+    """
+
+    parameters: int
+    gradients: int
+    optimiser: int
+    activations: int
+
+    @property
+    def fixed(self) -> int:
+        """What does not depend on how many pictures are in a batch."""
+        return self.parameters + self.gradients + self.optimiser
+
+    @property
+    def total(self) -> int:
+        """All of it; a lower bound, since libraries take working space of their own."""
+        return self.fixed + self.activations
+
+
+def training_memory(model: Network | nn.Module, inputs: Tensor, optimiser: str = "sgd_momentum") -> TrainingMemory:
+    """What one training step of `model` on a batch `inputs` [N, C, H, W] holds in memory.
+
+    `optimiser` is one of `OPTIMISERS`. Frozen parameters (`requires_grad=False`) have neither gradient nor state, and
+    autograd keeps less for them. The `meta` device will do for the model, the inputs or both; the model is not changed.
+
+    Raises `WrongSetting` for an unknown optimiser, and `CnnvizError` when the model cannot run on the `meta` device.
+    """
+    one_of(_("optimiser"), optimiser, OPTIMISERS)
+    module = as_module(model)
+    own = sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+    trained = sum(parameter.nbytes for parameter in module.parameters() if parameter.requires_grad)
+    return TrainingMemory(own, trained, _NUMBERS_PER_WEIGHT[optimiser] * trained, kept_for_backward(module, inputs))
+
+
+def kept_for_backward(model: Network | nn.Module, inputs: Tensor) -> int:
+    """The bytes that autograd keeps from a forward pass in training mode on `inputs` [N, C, H, W], parameters aside.
+
+    Two layers that need the same tensor share it. Raises `CnnvizError` when the model cannot run on `meta`.
+    """
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[_storage(tensor)] = tensor
+        return tensor
+
+    try:
+        module = _on_meta(as_module(model)).train()
+        own = {_storage(tensor) for tensor in (*module.parameters(), *module.buffers())}
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            outputs = module(torch.empty_like(inputs, device="meta"))  # alive until all is counted
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        message = _("What training keeps cannot be counted: the model does not run without numbers. {reason}")
+        raise CnnvizError(message.format(reason=reason)) from error
+    bytes_kept = sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in own)
+    del outputs
+    return bytes_kept
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _on_meta(module: nn.Module) -> nn.Module:
+    """A copy of `module` on the `meta` device, made without copying a number."""
+    memo: dict[int, object] = {}
+    for parameter in module.parameters():
+        empty = torch.empty_like(parameter, device="meta")
+        memo[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+    for buffer in module.buffers():
+        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return copy.deepcopy(module, memo)
