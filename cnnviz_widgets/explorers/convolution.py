@@ -109,6 +109,10 @@ class ConvolutionExplorer(Explorer):
     # ----------------------------------------------------------------------------------------------------- compute
     def update(self, changed: str | None = None) -> None:
         """Convolve the picture with the present settings and draw the response."""
+        with self.kernel.grid.hold_sync():  # the page gets the response before it is busy with new cells
+            self._update(changed)
+
+    def _update(self, changed: str | None) -> None:
         with self.quietly():
             if changed == "kernel":
                 self.kernel_size.value = self.kernel.size
@@ -126,8 +130,8 @@ class ConvolutionExplorer(Explorer):
         if source is not self._source:
             self._source, self._image = source, image
             self._draw_picture(image)
-        self._draw_kernel(filters)
         self._draw_response(self.value)
+        self._draw_kernel(filters)
 
     def reset(self) -> None:
         """Put every setting back, the kernel's name included."""
