@@ -104,6 +104,8 @@ def test_paused_stepped_and_taken_up_again_it_learns_the_same(panel, uninterrupt
     assert 4 <= paused < 30
     assert f"Step {paused} of 30" in panel.status.value and "goes on from here" in panel.status.value
     at_rest = weights(panel.model)
+    assert panel.value == pytest.approx(1 - wrong_share(panel))
+    assert panel._tests()[-1] == pytest.approx((paused / 10, panel.value))
     time.sleep(0.1)
     assert same(weights(panel.model), at_rest), "nothing is learned while it is paused"
     for number in range(1, 4):
@@ -332,7 +334,8 @@ def test_a_wrong_digit_is_shown_in_every_layer_when_it_is_clicked(panel):
     panel.start()
     assert panel.settle(120)
     pictures, labels = panel.training.held_out
-    wrong = (predictions(panel.model, pictures).argmax(1) != labels).nonzero().flatten().tolist()
+    sure, said = predictions(panel.model, pictures).softmax(1).max(1)
+    wrong = sorted((said != labels).nonzero().flatten().tolist(), key=lambda number: -sure[number])
     assert f"{len(wrong)} of 50 are wrong" in panel.wrong_view.caption and len(wrong) > 1
     panel.wrong_view.click = [2 * 36 + 20, 20, 1]  # two picture pixels to one of the screen; a tile takes 36
     assert panel.digit.value == wrong[1]

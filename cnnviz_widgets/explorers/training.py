@@ -304,16 +304,19 @@ class TrainingMonitor(Explorer):
         training = self.training
         steps = training.history
         epochs = [step.epoch for step in steps]
-        size = {"size": (SIDE, 140), "x_range": (0, training.epochs)}
-        losses = [step.loss for step in steps]
-        now = _("loss {loss} in the latest batch").format(loss=render.number(losses[-1])) if steps else _("no step yet")
+        shape = {"size": (SIDE, 140), "x_range": (0, training.epochs), "x_label": _("epochs")}
+        losses = smoothed([step.loss for step in steps])
+        latest = _("loss {loss} in the latest batch")
+        now = latest.format(loss=render.number(steps[-1].loss)) if steps else _("no step yet")
         self.loss_view.show(
-            line_chart({_("batches"): (epochs, smoothed(losses))}, y_label=_("loss"), x_label=_("epochs"), **size),
+            line_chart(
+                {_("batches"): (epochs, losses)}, y_label=_("loss"), y_range=(0, losses.max(initial=2.5)), **shape
+            ),
             kind="png",
             alt=_("Loss of the batches: {now}").format(now=now),
             caption=_("Cross entropy, mean of {n} batches: {now}").format(n=SMOOTHED, now=now),
         )
-        tested, right = zip(*training.tests, strict=True)
+        tested, right = zip(*self._tests(), strict=True)
         lines = {
             _("batches"): (epochs, smoothed([100 * step.accuracy for step in steps])),
             _("held out"): (tested, [100 * share for share in right]),
@@ -322,11 +325,18 @@ class TrainingMonitor(Explorer):
             accuracy=self.value, total=len(training.held_out[1])
         )
         self.accuracy_view.show(
-            line_chart(lines, y_label=_("right, %"), x_label=_("epochs"), y_range=(0, 100), **size),
+            line_chart(lines, y_label=_("right, %"), y_range=(0, 100), **shape),
             kind="png",
             alt=caption,
             caption=caption,
         )
+
+    def _tests(self) -> list[tuple[float, float]]:
+        """The tests after each epoch, and the latest one where that was made between two."""
+        training = self.training
+        latest = (training.tested_at / training.steps_per_epoch, training.held_out_accuracy)
+        between = latest[0] > training.tests[-1][0] and training.diverged is None
+        return [*training.tests, latest] if between else training.tests
 
     def _draw_gradients(self) -> None:
         """The norm of the gradient of each layer, weights and biases together."""
@@ -379,12 +389,13 @@ class TrainingMonitor(Explorer):
         self._wrong_drawn = drawn
         self._kept_logits = training.logits  # so that no other tensor gets its id
         pictures, labels = training.held_out
-        said = training.logits.argmax(1)
-        self._wrong = torch.nonzero(said != labels).flatten()
+        sure, said = training.logits.softmax(1).max(1)
+        wrong = torch.nonzero(said != labels).flatten()
+        self._wrong = wrong[sure[wrong].argsort(descending=True, stable=True)]
         tiles = grey_pictures(pictures[self._wrong])
         shown = self._wrong[: WRONG_ROWS * self.wrong_view.columns_for(pictures.shape[3])]
         chosen = shown.tolist().index(self.digit.value) if self.digit.value in shown else None
-        caption = _("{wrong} of {total:,} are wrong: what each is → what it was taken for").format(
+        caption = _("{wrong} of {total:,} are wrong, the surest first: what each is → what it was taken for").format(
             wrong=len(self._wrong), total=len(labels)
         )
         self.wrong_view.show_tiles(

@@ -85,8 +85,8 @@ class Training:
     if the model has any, still draws from torch's global random numbers.
 
     `history` has all steps so far, `tests` the (epoch, held-out accuracy) of each test. `logits`, `[N, classes]`, is
-    what the model said of the held-out pictures when it was last tested, and `held_out_accuracy` how many of them it
-    got right then, 0..1. `restart` puts everything back to the beginning.
+    what the model said of the held-out pictures when it was last tested (`tested_at`, a number of steps), and
+    `held_out_accuracy` how many of them it got right then, 0..1. `restart` puts everything back to the beginning.
 
     Raises `WrongSetting` for a learning rate, batch or number of epochs that is not positive, and for examples without
     a label each.
@@ -208,6 +208,7 @@ class Training:
         pictures, labels = self.held_out
         self.logits = predictions(self.model, pictures)
         self.held_out_accuracy = (self.logits.argmax(1) == labels).double().mean().item()
+        self.tested_at = self.index
 
     def _give_up(self) -> None:
         self.model.load_state_dict(self._good)
