@@ -1,0 +1,323 @@
+"""PCA, t-SNE and the numbers about them, against scikit-learn and against the definitions written out slowly."""
+
+import math
+import threading
+
+import numpy as np
+import pytest
+import torch
+from sklearn import decomposition, manifold
+from torch import nn
+
+from cnnviz_widgets.errors import UnknownLayer, WrongSetting
+from cnnviz_widgets.images import load
+from cnnviz_widgets.lenet import lenet
+from cnnviz_widgets.techniques.embedding import (
+    affinities,
+    layer_codes,
+    neighbour_accuracy,
+    neighbour_probabilities,
+    neighbours,
+    pca,
+    picture_crops,
+    trustworthiness,
+    tsne,
+    tsne_steps,
+)
+from tests.helpers import fingerprint
+
+
+def clouds(count=20, groups=4, width=6, apart=6.0, seed=0):
+    """`groups` round clouds of `count` codes each, and which cloud each code is of."""
+    numbers = np.random.default_rng(seed)
+    centres = numbers.normal(size=(groups, width)) * apart
+    labels = np.repeat(np.arange(groups), count)
+    return centres[labels] + numbers.normal(size=(groups * count, width)), labels
+
+
+# PCA
+
+
+@pytest.mark.parametrize("shape", [(40, 5), (12, 30), (9, 9)])
+def test_pca_is_scikit_learns(shape):
+    codes = np.random.default_rng(1).normal(size=shape) * np.linspace(3, 1, shape[1]) + 7
+    points, shares = pca(codes)
+    theirs = decomposition.PCA(2, svd_solver="full").fit(codes)
+    np.testing.assert_allclose(points, theirs.transform(codes), atol=1e-9)
+    np.testing.assert_allclose(shares, theirs.explained_variance_ratio_, atol=1e-12)
+
+
+def test_pca_finds_the_line_that_codes_lie_on():
+    along = torch.linspace(-2, 3, 11)
+    points, shares = pca(torch.outer(along, torch.tensor([0.6, 0.0, 0.8])) + 5)
+    torch.testing.assert_close(points[:, 0], (along - along.mean()).double(), rtol=0, atol=1e-5)
+    assert points[:, 1].abs().max() < 1e-5
+    torch.testing.assert_close(shares, torch.tensor([1.0, 0.0], dtype=torch.float64), rtol=0, atol=1e-9)
+
+
+# Affinities
+
+
+def slow_attention(codes, perplexity):
+    """The conditional probabilities of van der Maaten and Hinton (2008), eq. 1, by bisection, a row at a time."""
+    rows = []
+    for index, code in enumerate(codes):
+        squared = [float(((code - other) ** 2).sum()) for other in codes]
+        low, high = -50.0, 50.0
+        for _round in range(200):
+            middle = (low + high) / 2
+            nearest = min(d for j, d in enumerate(squared) if j != index)
+            weights = [
+                0.0 if j == index else math.exp(-math.exp(middle) * (d - nearest)) for j, d in enumerate(squared)
+            ]
+            share = [weight / sum(weights) for weight in weights]
+            bits = -sum(p * math.log2(p) for p in share if p > 0)
+            low, high = (middle, high) if 2**bits > perplexity else (low, middle)
+        rows.append(share)
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("perplexity", [2, 7.5, 20])
+def test_affinities_are_those_of_the_paper(perplexity):
+    codes, _labels = clouds(count=8, groups=3)
+    codes[:8] *= 10  # sparse beside dense
+    wanted = slow_attention(codes, perplexity)
+    np.testing.assert_allclose(neighbour_probabilities(codes, perplexity), wanted, atol=1e-5)
+    np.testing.assert_allclose(affinities(codes, perplexity), (wanted + wanted.T) / 48, atol=1e-6)
+
+
+def test_equal_codes_share_their_attention_evenly():
+    codes = torch.zeros(6, 3)
+    wanted = (1 - torch.eye(6, dtype=torch.float64)) / 5
+    torch.testing.assert_close(neighbour_probabilities(codes, 3), wanted)
+
+
+def test_affinities_do_not_change_when_codes_are_moved_or_scaled():
+    codes, _labels = clouds()
+    one = affinities(codes, 10)
+    torch.testing.assert_close(affinities(codes * 1000 + 3, 10), one, rtol=1e-4, atol=1e-9)
+
+
+# t-SNE
+
+
+def divergence(P, points):
+    """The Kullback-Leibler divergence of a map from affinities, as it is defined."""
+    squared = (points[:, None] - points[None]).square().sum(2)
+    nearness = (1 / (1 + squared)) * (1 - torch.eye(len(points), dtype=points.dtype))
+    Q = nearness / nearness.sum()
+    off = ~torch.eye(len(points), dtype=torch.bool)
+    return (P[off] * (P[off] / Q[off]).log()).sum()
+
+
+def by_hand(codes, start, iterations, perplexity=10):
+    """t-SNE by autograd in float64, its update rule as in the paper and scikit-learn."""
+    P = affinities(codes, perplexity).clamp(min=1e-300)
+    points = torch.tensor(start, dtype=torch.float64)
+    velocity, gains = torch.zeros_like(points), torch.ones_like(points)
+    for index in range(iterations):
+        if index == 250:
+            velocity, gains = torch.zeros_like(points), torch.ones_like(points)
+        points.requires_grad_(True)
+        # scaling all of P is no longer a divergence, but its gradient is well defined: attraction times 12
+        squared = (points[:, None] - points[None]).square().sum(2)
+        off = ~torch.eye(len(points), dtype=torch.bool)
+        nearness = 1 / (1 + squared[off])
+        pull = (12 if index < 250 else 1) * P[off]
+        loss = -(pull * nearness.log()).sum() + nearness.sum().log()
+        (gradient,) = torch.autograd.grad(loss, points)
+        points = points.detach()
+        gains = torch.where(velocity * gradient < 0, gains + 0.2, gains * 0.8).clamp(min=0.01)
+        velocity = (0.5 if index < 250 else 0.8) * velocity - max(len(codes) / 48, 50) * gains * gradient
+        points = points + velocity
+    return points
+
+
+def test_the_first_iterations_are_those_of_the_paper():
+    codes, _labels = clouds()
+    start = np.random.default_rng(3).normal(size=(80, 2))
+    for iterations in (1, 4, 8):
+        points = tsne(codes, 10, start=start, iterations=iterations, progress=False).points
+        np.testing.assert_allclose(points, by_hand(codes, start, iterations), atol=2e-3)
+
+
+def test_after_the_exaggeration_pulls_are_as_strong_as_they_are():
+    """From the map that 250 iterations have left, the next ones follow the plain gradient."""
+    codes, _labels = clouds(count=10, groups=2)
+    before, after = (tsne(codes, 5, iterations=number, progress=False).points.double() for number in (250, 251))
+    points = before.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(divergence(affinities(codes, 5), points), points)
+    gains = torch.full_like(gradient, 0.8)
+    torch.testing.assert_close(after - before, -50 * gains * gradient, rtol=1e-3, atol=1e-4)
+
+
+def test_each_step_says_how_far_the_map_is_from_the_codes():
+    codes, _labels = clouds()
+    P = affinities(codes, 10)
+    for step in tsne_steps(codes, 10, iterations=30):
+        assert step.divergence == pytest.approx(divergence(P, step.points.double()).item(), abs=1e-4)
+
+
+def test_the_map_is_as_good_as_scikit_learns():
+    codes, labels = clouds(count=40, groups=5, apart=2.0)
+    ours = tsne(codes, 20, iterations=1000, progress=False)
+    theirs = manifold.TSNE(perplexity=20, method="exact", init="pca", max_iter=1000, random_state=0)
+    their_points = theirs.fit_transform(codes)
+    assert ours.divergence == pytest.approx(theirs.kl_divergence_, rel=0.05)
+    assert trustworthiness(codes, ours.points) == pytest.approx(trustworthiness(codes, their_points), abs=0.01)
+    assert neighbour_accuracy(ours.points, labels) == pytest.approx(neighbour_accuracy(their_points, labels), abs=0.05)
+
+
+def test_clouds_far_apart_stay_apart():
+    codes, labels = clouds(apart=20)
+    found = tsne(codes, 10, iterations=400, progress=False)
+    assert neighbour_accuracy(found.points, labels) == 1
+    mixed = np.random.default_rng(0).permutation(labels)
+    assert neighbour_accuracy(found.points, mixed) < 0.6
+
+
+def test_the_seed_matters_for_a_random_start_only():
+    codes, _labels = clouds()
+
+    def points(**settings):
+        return tsne(codes, 10, iterations=40, progress=False, **settings).points
+
+    assert torch.equal(points(seed=0), points(seed=1))
+    assert torch.equal(points(start="random", seed=1), points(start="random", seed=1))
+    assert not torch.allclose(points(start="random", seed=0), points(start="random", seed=1), atol=0.1)
+
+
+def test_steps_come_often_and_the_last_one_is_the_whole():
+    codes, _labels = clouds()
+    steps = list(tsne_steps(codes, 10, iterations=45))
+    assert [step.index for step in steps] == [0, 10, 20, 30, 40, 45]
+    assert {step.total for step in steps} == {45}
+    assert torch.equal(steps[-1].points, tsne(codes, 10, iterations=45, progress=False).points)
+    torch.testing.assert_close(steps[0].points[:, 0].std(correction=0).item(), 1e-4)
+
+
+def test_two_maps_made_in_turn_do_not_disturb_each_other():
+    codes, _labels = clouds()
+    other = codes[::-1].copy()
+    alone = [tsne(matrix, 10, iterations=30, progress=False).points for matrix in (codes, other)]
+    pairs = list(zip(tsne_steps(codes, 10, iterations=30), tsne_steps(other, 10, iterations=30), strict=True))
+    assert torch.equal(pairs[-1][0].points, alone[0])
+    assert torch.equal(pairs[-1][1].points, alone[1])
+
+
+def test_in_another_thread_it_is_the_same():
+    codes, _labels = clouds()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(tsne(codes, 10, iterations=20, progress=False).points))
+    thread.start()
+    thread.join()
+    assert torch.equal(found[0], tsne(codes, 10, iterations=20, progress=False).points)
+
+
+@pytest.mark.parametrize(
+    ("codes", "settings", "says"),
+    [
+        (np.zeros((2, 3)), {}, "Give 3 to 5,000 codes"),
+        (np.zeros(9), {}, "a row of numbers each"),
+        (np.zeros((5001, 1)), {}, "5,000"),
+        (np.full((9, 2), np.nan), {}, "not numbers"),
+        (np.eye(9), {"perplexity": 9}, "below the number of points, 9"),
+        (np.eye(9), {"perplexity": 0.5}, "from 1"),
+        (np.eye(9), {"perplexity": "many"}, "'many'"),
+        (np.eye(9), {"perplexity": 3, "start": "PCA"}, "Did you mean|choose one of"),
+        (np.eye(9), {"perplexity": 3, "start": np.zeros((8, 2))}, r"\(9, 2\)"),
+        (np.eye(9), {"perplexity": 3, "iterations": 0}, "at least 1"),
+        (np.eye(9), {"perplexity": 3, "start": "random", "seed": -1}, "seed"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(codes, settings, says):
+    with pytest.raises(WrongSetting, match=says):
+        list(tsne_steps(codes, **settings))
+
+
+# Neighbours and trust
+
+
+def test_neighbours_are_the_nearest_others():
+    codes, _labels = clouds(count=9, groups=3)
+    found = neighbours(codes, 4)
+    for index, row in enumerate(found.tolist()):
+        others = sorted((j for j in range(27) if j != index), key=lambda j: ((codes[j] - codes[index]) ** 2).sum())
+        assert row == others[:4]
+
+
+def test_neighbour_accuracy_counts_by_hand():
+    codes = np.array([[0.0], [1.0], [1.5], [5.0], [5.2]])
+    assert neighbour_accuracy(codes, [0, 0, 1, 1, 1]) == pytest.approx(3 / 5)  # the second and third disagree
+    assert neighbour_accuracy(codes, [0, 0, 0, 1, 1]) == 1
+    with pytest.raises(WrongSetting, match="a label each"):
+        neighbour_accuracy(codes, [0, 1])
+    with pytest.raises(WrongSetting, match="each has 4 neighbours"):
+        neighbours(codes, 5)
+
+
+def test_trustworthiness_tells_a_true_map_from_a_false_one():
+    codes, _labels = clouds()
+    assert trustworthiness(codes, codes) == pytest.approx(1)
+    at_random = np.random.default_rng(0).normal(size=(80, 2))
+    assert trustworthiness(codes, at_random) == pytest.approx(0.5, abs=0.1)
+    assert trustworthiness(codes, at_random, 5) == manifold.trustworthiness(codes, at_random, n_neighbors=5)
+    with pytest.raises(WrongSetting, match="half of them"):
+        trustworthiness(codes, at_random, 40)
+
+
+# Codes
+
+
+class Twice(nn.Module):
+    """A convolution that is used twice, an in-place ReLU behind it, and a dropout that must be asleep."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3, padding=1)
+        self.widen = nn.Conv2d(3, 4, 1)
+        self.relu, self.drop = nn.ReLU(inplace=True), nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.drop(self.relu(self.widen(self.conv(self.conv(x)[:, :1])))).mean((2, 3))
+
+
+def test_codes_are_what_the_layers_put_out():
+    network, inputs = Twice().train(), torch.randn(7, 1, 5, 6)
+    before = fingerprint(network)
+    codes = layer_codes(network, ["pixels", "conv", "widen"], inputs, batch_size=3)
+    pooled = layer_codes(network, "widen", inputs, pooled=True)["widen"]
+    assert fingerprint(network) == before
+    with torch.no_grad():
+        last = network.conv(network.conv(inputs)[:, :1])
+        widened = network.widen(last)
+    torch.testing.assert_close(codes["pixels"], inputs.flatten(1))
+    torch.testing.assert_close(codes["conv"], last.flatten(1))
+    torch.testing.assert_close(codes["widen"], widened.flatten(1))
+    assert codes["widen"].min() < 0  # before the ReLU that works in place
+    torch.testing.assert_close(pooled, widened.mean((2, 3)))
+
+
+def test_codes_of_a_layer_that_is_not_there():
+    with pytest.raises(UnknownLayer, match="relu4"):
+        layer_codes(lenet(), "relu5", torch.zeros(2, 1, 32, 32))
+
+
+def test_crops_are_parts_of_their_pictures_and_do_not_overlap():
+    names = ("cat", "coffee", "brick")
+    crops = picture_crops(names, side=50, each=9, seed=4)
+    assert crops.names == names
+    assert crops.labels.tolist() == [0] * 9 + [1] * 9 + [2] * 9
+    assert crops.images.shape == (27, 50, 50, 3)
+    for label, name in enumerate(names):
+        picture = load(name)
+        used = np.zeros(picture.shape[:2], int)
+        windows = np.lib.stride_tricks.sliding_window_view(picture[..., 0], (50, 50))
+        for crop in crops.images[crops.labels == label]:
+            y, x = np.argwhere((windows[..., ::7, ::7] == crop[::7, ::7, 0]).all((2, 3)))[0]
+            np.testing.assert_array_equal(picture[y : y + 50, x : x + 50], crop)
+            used[y : y + 50, x : x + 50] += 1
+        assert used.max() == 1
+    assert not np.array_equal(picture_crops(names, side=50, each=9, seed=5).images, crops.images)
+    with pytest.raises(WrongSetting, match="has room for 12 squares"):
+        picture_crops(("cat",), side=100, each=13)
