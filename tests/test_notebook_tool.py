@@ -333,9 +333,16 @@ def picture(html):
     return made
 
 
+def bare_picture(**said):
+    made = code()
+    made.outputs = [new_output("display_data", {"image/png": "AAAA"}, metadata={"image/png": said})]
+    return made
+
+
 def test_a_notebook_of_the_house_passes():
     named = '# Also here: "vgg16".\nNETWORK = "efficientnet_lite0"\nprint(NETWORK)'
     assert house(text(), code(named), text("## More\n### Still"), code("1 + 1", 2, "nbval-check-output")) == []
+    assert house(text(), bare_picture(alt="a cat")) == []
 
 
 @pytest.mark.parametrize(
@@ -348,6 +355,8 @@ def test_a_notebook_of_the_house_passes():
         ([text(), text("![](a.png)")], "without alternative text"),
         ([text(), text('<img src="a.png">')], "without alternative text"),
         ([text(), picture('<img src="a.png" alt=" ">')], "without alternative text"),
+        ([text(), bare_picture()], "image/png without alternative text"),
+        ([text(), bare_picture(alt=" ")], "image/png without alternative text"),
         ([text(), code("\n".join(["a = 1"] * 21))], "has 21 lines"),
         ([text(), code("")], "is empty"),
         ([text(), code(), code("2", 2)], "no text stands before"),

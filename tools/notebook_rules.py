@@ -216,7 +216,7 @@ def no_skipped_heading_level(notebook: Notebook) -> Iterator[str]:
 
 
 def every_picture_has_alternative_text(notebook: Notebook) -> Iterator[str]:
-    """Pictures in text and in HTML outputs say what they show."""
+    """Pictures in text and in outputs say what they show; one that is no HTML says it in its output's metadata."""
     for name, cell in _named_cells(notebook):
         if cell["cell_type"] == "markdown":
             text = _without_code(text_of(cell["source"]))
@@ -224,11 +224,23 @@ def every_picture_has_alternative_text(notebook: Notebook) -> Iterator[str]:
                 yield f"{name} has a picture without alternative text"
             pieces = [text]
         else:
-            data = [output.get("data", {}) for output in cell.get("outputs", [])]
-            pieces = [text_of(piece["text/html"]) for piece in data if "text/html" in piece]
+            outputs = [output for output in cell.get("outputs", []) if "data" in output]
+            pieces = [text_of(output["data"]["text/html"]) for output in outputs if "text/html" in output["data"]]
+            for said, mime in _bare_pictures(outputs):
+                if not said.get("alt", "").strip():
+                    yield f"{name} has an {mime} without alternative text"
         for image in (image for piece in pieces for image in _read_html(piece).images):
             if not (image.get("alt") or "").strip():
                 yield f"{name} has an <img> without alternative text"
+
+
+def _bare_pictures(outputs: list[dict]) -> Iterator[tuple[dict, str]]:
+    """The metadata and the kind of each picture that stands in no HTML."""
+    for output in outputs:
+        if "text/html" not in output["data"]:
+            for mime in output["data"]:
+                if mime.startswith("image/"):
+                    yield output["metadata"].get(mime, {}), mime
 
 
 def short_code_cells(notebook: Notebook) -> Iterator[str]:
