@@ -5,26 +5,33 @@ entered the `with`, so that a cell and a panel can use one network at the same t
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer
 from cnnviz_widgets.i18n import _
 from cnnviz_widgets.networks import Network, as_module, evaluating
+from cnnviz_widgets.receptive import Node, ReceptiveField, State, Trace, field
 
 
 @dataclass(frozen=True)
 class LayerInfo:
     """One layer: its dotted name, its kind (class), the shape it put out, and how many parameters it has.
 
-    `calls` is how often it ran in one pass (the shape is that of the first), and `leaf` tells a layer that computes
-    from a container of layers.
+    `calls` is how often it ran in one pass, and the shape is that of the latest, as `record` has it; `leaf` tells a
+    layer that computes from a container of layers. `trainable` counts the parameters with `requires_grad`,
+    `multiply_adds` the multiplications (each with its addition) of convolutions and matrix products in all its calls
+    together. `receptive_field` is what its units see of the picture, where that was asked for and can be told.
     """
 
     name: str
@@ -33,38 +40,270 @@ class LayerInfo:
     parameters: int
     calls: int = 1
     leaf: bool = True
+    trainable: int = 0
+    multiply_adds: int = 0
+    receptive_field: ReceptiveField | None = None
 
 
-def layer_tree(model: Network | nn.Module, inputs: Tensor, *, containers: bool = False) -> list[LayerInfo]:
+class Proposal(NamedTuple):
+    """A layer for Grad-CAM and the reason for it, in a sentence."""
+
+    name: str
+    reason: str
+
+
+def layer_tree(
+    model: Network | nn.Module, inputs: Tensor, *, containers: bool = False, receptive_fields: bool = False
+) -> list[LayerInfo]:
     """The layers of `model` that put out a tensor for `inputs` [N, C, H, W], in the order in which they finished.
 
     Found by one real forward pass in eval mode without gradients, so a layer that is never called is not listed, and
-    one that is called several times is listed once. A layer is a module without submodules, or with parameters of
-    its own. With `containers=True` the modules made of layers (a block, a stage) are listed too, after their parts,
-    marked by `leaf=False`; the model itself is not. Nothing is kept but shapes, so the meta device works as well.
+    one that is called several times is listed once. A layer is a module without submodules, or one with parameters of
+    its own, which is listed without those of its parts: parameters of all layers sum up to the network's, but for those
+    of modules that put out no tensor and of the model itself. With `containers=True` the modules made of layers (a
+    block, a stage) are listed too, after their parts, with all that is in them, marked by `leaf=False`; the model
+    itself is not. Nothing is kept but shapes, so the meta device works as well.
+
+    With `receptive_fields=True` each layer says what its units see of the picture. The pass then takes a little longer;
+    layers where this cannot be read off the operations (shifted windows, transposed convolutions) say None, and
+    `receptive_field` probes them one by one.
     """
     module = as_module(model)
-    names = {part: name for name, part in module.named_modules() if name}
-    shapes: dict[nn.Module, list[tuple[int, ...]]] = {}
-
-    def note(part: nn.Module, _arguments: Any, output: Any) -> None:
-        if isinstance(output, Tensor):
-            shapes.setdefault(part, []).append(tuple(output.shape))
-
-    with _hooked(names, note), evaluating(module), torch.no_grad():
-        module(inputs)
+    seen = _observe(module, inputs, trace=receptive_fields)
     layers = [
         LayerInfo(
-            name=names[part],
+            name=seen.names[part],
             kind=type(part).__name__,
-            output_shape=seen[0],
-            parameters=sum(parameter.numel() for parameter in part.parameters()),
-            calls=len(seen),
+            output_shape=shapes[-1],
+            parameters=sum(parameter.numel() for parameter in _own_parameters(part, seen.shapes)),
+            calls=len(shapes),
             leaf=_is_leaf(part),
+            trainable=sum(p.numel() for p in _own_parameters(part, seen.shapes) if p.requires_grad),
+            multiply_adds=(seen.own_multiply_adds if _is_leaf(part) else seen.multiply_adds)[part],
+            receptive_field=seen.field(part) if receptive_fields else None,
         )
-        for part, seen in shapes.items()
+        for part, shapes in seen.shapes.items()
     ]
     return [layer for layer in layers if layer.leaf or containers]
+
+
+def receptive_field(model: Network | nn.Module, inputs: Tensor, name: str) -> ReceptiveField:
+    """What the units of the layer `name` (any submodule that puts out a tensor) see of the picture.
+
+    Worked out from every operation on the way from `inputs` [N, C, H, W] to the layer, branches and functional code
+    included, which is exact but for the padding at the picture's border: `ReceptiveField.box` gives each unit's pixels.
+    Where an operation cannot be read so, the unit in the middle of the map is probed instead, by planting NaN in rows
+    and columns of the first picture, which takes some tens of forward passes; the others are taken to be alike, and
+    the stride to be the picture's size over the map's.
+
+    Raises `UnknownLayer`, which names the nearest layers, and `CnnvizError` for a layer that did not run or put out no
+    tensor, or that could be known by probing only while the model is on the meta device.
+    """
+    module = as_module(model)
+    part = find_layer(module, name)
+    seen = _observe(module, inputs, trace=True)
+    if part not in seen.shapes:
+        message = _('"{name}" put out no tensor when the network ran, so there is nothing for it to see.')
+        raise CnnvizError(message.format(name=name))
+    return seen.field(part) or _probed(module, inputs, name, calls=len(seen.shapes[part]))
+
+
+def propose_layer(model: Network | nn.Module, inputs: Tensor) -> Proposal:
+    """The layer to take for Grad-CAM: (name, reason), the reason in a sentence.
+
+    It is the last layer whose maps have spatial extent (more than one row and column), which everything passes on its
+    way to the scores, and behind which there is only pooling, not the map of the classes themselves. So neither a
+    1×1 convolution on pooled maps, nor the gate of a squeeze-and-excitation block, nor one branch of several is taken.
+    A container is proposed where no single layer puts out the whole map.
+
+    Ramprasaath R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
+    ICCV 2017. Raises `CnnvizError` for a network without such maps.
+    """
+    module = as_module(model)
+    seen = _observe(module, inputs, trace=True)
+    end, classes = seen.end, seen.nodes[seen.end].shape[-1] if seen.end is not None else 0
+    candidates = [number for number in seen.trace.passes_all(end) if number] if end is not None else []
+    putting_out: dict[int, list[nn.Module]] = {}
+    for part, number in seen.numbers.items():
+        putting_out.setdefault(number, []).append(part)
+    for number in candidates:
+        node = seen.nodes[number]
+        if number not in putting_out or not _is_map(node.shape, node.state) or "pool" in node.operation:
+            continue
+        if _channels(node) == classes and len(seen.nodes[end].shape) == 2:
+            continue  # a map of the classes themselves, as SqueezeNet has
+        return _proposal(seen, putting_out[number], node)
+    message = _("No layer of this network has maps with spatial extent through which everything passes.")
+    raise CnnvizError(message)
+
+
+def _proposal(seen: "_Observation", parts: list[nn.Module], node: Node) -> Proposal:
+    """The innermost of the parts that put out this map, preferring one that runs but once."""
+    best = max(parts, key=lambda part: (len(seen.shapes[part]) == 1, seen.names[part].count(".")))
+    height, width = (node.shape[axis] for axis in node.state.axes or (-2, -1))
+    name = seen.names[best]
+    reason = _(
+        "{name} puts out the last maps with spatial extent, {channels} of {height}×{width}, that everything passes on "
+        "its way to the scores."
+    ).format(name=name, channels=_channels(node), height=height, width=width)
+    if seen.numbers[best] < seen.end / 2:
+        reason += " " + _("Most of the network comes behind it, though, and has no maps, which Grad-CAM was made for.")
+    return Proposal(name, reason)
+
+
+def _is_map(shape: tuple[int, ...], state: State) -> bool:
+    height, width = (shape[axis] for axis in state.axes or (-2, -1)) if len(shape) == 4 else (1, 1)
+    return height > 1 and width > 1
+
+
+def _channels(node: Node) -> int:
+    return node.shape[1] if node.state.axes in (None, (2, 3)) else node.shape[-1]
+
+
+@dataclass
+class _Observation:
+    """What one forward pass showed of each module that put out a tensor."""
+
+    names: dict[nn.Module, str]
+    shapes: dict[nn.Module, list[tuple[int, ...]]]
+    multiply_adds: dict[nn.Module, int]
+    own_multiply_adds: dict[nn.Module, int]
+    numbers: dict[nn.Module, int]
+    trace: Trace | None
+    picture: tuple[int, int]
+    end: int | None = None
+
+    @property
+    def nodes(self) -> list[Node]:
+        return self.trace.nodes
+
+    def field(self, part: nn.Module) -> ReceptiveField | None:
+        """The receptive field in the part's latest output."""
+        if part not in self.numbers:
+            return None
+        node = self.nodes[self.numbers[part]]
+        return field(node.state, node.shape, self.picture)
+
+
+def _observe(module: nn.Module, inputs: Tensor, trace: bool) -> _Observation:
+    """Run `module` once in eval mode without gradients and note what each part put out, and at what cost."""
+    if trace and inputs.ndim != 4:
+        message = _("Pictures [N, C, H, W] are needed to follow what layers see, not a tensor of shape {shape}.")
+        raise CnnvizError(message.format(shape=list(inputs.shape)))
+    names = {part: name for name, part in module.named_modules() if name}
+    seen = _Observation(names, {}, defaultdict(int), defaultdict(int), {}, None, tuple(inputs.shape[-2:]))
+    counter = _MultiplyAdds()
+    begun, by_parts = [], [0]  # of the modules that are running: the count when they began, and what their parts took
+
+    def note(part: nn.Module, _arguments: Any, output: Any) -> None:
+        spent, parts = counter.total - begun.pop(), by_parts.pop()
+        by_parts[-1] += spent
+        seen.multiply_adds[part] += spent
+        seen.own_multiply_adds[part] += spent - parts
+        if isinstance(output, Tensor):
+            seen.shapes.setdefault(part, []).append(tuple(output.shape))
+            number = seen.trace.number(output) if trace else None
+            if number is not None:
+                seen.numbers[part] = number
+
+    def begin(_part: nn.Module, _arguments: Any) -> None:
+        begun.append(counter.total)
+        by_parts.append(0)
+
+    with ExitStack() as stack:
+        stack.enter_context(_hooked(names, note, begin))
+        stack.enter_context(evaluating(module))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(counter)
+        if trace:
+            seen.trace = stack.enter_context(Trace(inputs))
+        output = module(inputs)
+        if trace and isinstance(output, Tensor):
+            seen.end = seen.trace.number(output)
+    return seen
+
+
+class _MultiplyAdds(TorchDispatchMode):
+    """Counts the multiply-adds of convolutions and matrix products, wherever they are called from."""
+
+    total = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        """Run the operation and add what it costs; torch's formulas count a multiply-add as two."""
+        options = options or {}
+        results = function(*arguments, **options)
+        formula = flop_registry.get(function.overloadpacket)
+        if formula:
+            self.total += formula(*arguments, **options, out_val=results) // 2
+        return results
+
+
+def _probed(module: nn.Module, inputs: Tensor, name: str, calls: int = 1) -> ReceptiveField:
+    """The receptive field of the middle unit of a map, found by where NaN must be planted for it to arrive there.
+
+    NaN passes whatever the weights are and through ReLU and max pooling, where gradients may vanish by chance.
+    """
+    if inputs.is_meta:
+        message = _('What "{name}" sees can only be found by probing, which needs a network with numbers in it.')
+        raise CnnvizError(message.format(name=name))
+    picture = tuple(inputs.shape[-2:])
+
+    def reached(side: int, begin: int, end: int) -> Tensor:
+        planted = inputs[:1].clone()
+        planted.narrow(side + 2, begin, end - begin).fill_(torch.nan)
+        return _output(module, planted, name, calls)[0].isnan()
+
+    # The axis along which NaN in some rows does not reach everywhere is that of rows, which may be before channels.
+    axes: list[int | None] = []
+    for side, limit in enumerate(picture):
+        parts = [(0, max(limit // 8, 1)), (0, limit // 2), (limit // 2, limit)]
+        masks = (reached(side, *part) for part in parts)
+        axes.append(next((axis for mask in masks for axis in range(mask.ndim) if _is_uneven(mask, axis)), None))
+    shape = reached(0, 0, 1).shape
+    sides = []
+    for side, (axis, limit) in enumerate(zip(axes, picture, strict=True)):
+        if axis is None:
+            sides.append((limit, 0, 0))
+            continue
+
+        def arrives(begin: int, end: int, side: int = side) -> bool:
+            mask = reached(side, begin, end)
+            for at in sorted({at for at in axes if at is not None}, reverse=True):
+                mask = mask.select(at, mask.shape[at] // 2)
+            return bool(mask.any())
+
+        # Bisection: the least end for which NaN in front of it arrives, and the greatest begin.
+        stop = 1 + bisect_left(range(1, limit), True, key=lambda end, arrives=arrives: arrives(0, end))
+        start = bisect_left(range(1, limit), True, key=lambda n, at=limit, arrives=arrives: arrives(at - n, at)) + 1
+        first, last = stop - 1, limit - start
+        stride = limit / shape[axis]
+        sides.append((last - first + 1, stride, first - stride * (shape[axis] // 2)))
+    size, stride, offset = zip(*sides, strict=True)
+    return ReceptiveField(size, stride, offset, picture)
+
+
+def _is_uneven(mask: Tensor, axis: int) -> bool:
+    along = mask.movedim(axis, 0).flatten(1).any(1)
+    return bool(along.any() and not along.all())
+
+
+class _Reached(Exception):
+    """The layer that was waited for has put out what was wanted; the rest of the network need not run."""
+
+
+def _output(module: nn.Module, inputs: Tensor, name: str, calls: int) -> Tensor:
+    """What the layer `name` puts out in its last call of several."""
+    outputs: list[Tensor] = []
+
+    def keep(_part: nn.Module, _arguments: Any, output: Tensor) -> None:
+        outputs.append(output)
+        if len(outputs) == calls:
+            raise _Reached
+
+    with _hooked([find_layer(module, name)], keep), evaluating(module), torch.no_grad(), suppress(_Reached):
+        module(inputs)
+    return outputs[-1]
 
 
 class Recording(dict[str, Tensor]):
@@ -139,23 +378,40 @@ def find_layer(model: Network | nn.Module, name: str) -> nn.Module:
     raise UnknownLayer(message.format(name=name, near=", ".join(near or known[:4])))
 
 
+def _own_parameters(part: nn.Module, listed: Container[nn.Module]) -> list[nn.Parameter]:
+    """All parameters of a container; of a layer, those that none of its `listed` parts has."""
+    parts = [inner for inner in part.modules() if inner is not part and inner in listed] if _is_leaf(part) else []
+    others = {id(parameter) for inner in parts for parameter in inner.parameters()}
+    return [parameter for parameter in part.parameters() if id(parameter) not in others]
+
+
 def _is_leaf(part: nn.Module) -> bool:
     has_children = next(part.children(), None) is not None
     return not has_children or next(part.parameters(recurse=False), None) is not None
 
 
 @contextmanager
-def _hooked(parts: Iterable[nn.Module], hook: Callable[[nn.Module, Any, Any], Tensor | None]) -> Iterator[None]:
+def _hooked(
+    parts: Iterable[nn.Module],
+    hook: Callable[[nn.Module, Any, Any], Tensor | None],
+    before: Callable[[nn.Module, Any], None] | None = None,
+) -> Iterator[None]:
     """Call `hook(part, arguments, output)` after each forward of `parts` by this thread, inside the `with`.
 
-    A tensor that the hook returns takes the place of the output.
+    A tensor that the hook returns takes the place of the output. `before(part, arguments)` is called before each.
     """
     owner = threading.get_ident()
 
     def mine(part: nn.Module, arguments: Any, output: Any) -> Tensor | None:
         return hook(part, arguments, output) if threading.get_ident() == owner else None
 
+    def ahead(part: nn.Module, arguments: Any) -> None:
+        if threading.get_ident() == owner:
+            before(part, arguments)
+
     with ExitStack() as stack:
         for part in parts:
             stack.callback(part.register_forward_hook(mine).remove)
+            if before:
+                stack.callback(part.register_forward_pre_hook(ahead).remove)
         yield

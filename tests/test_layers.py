@@ -7,7 +7,9 @@ from torch import nn
 
 from cnnviz_widgets import load_network
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer
-from cnnviz_widgets.layers import LayerInfo, find_layer, layer_tree, record
+from cnnviz_widgets.layers import LayerInfo, find_layer, layer_tree, propose_layer, record
+from cnnviz_widgets.networks import architecture
+from tests.helpers import fingerprint
 
 
 class Small(nn.Module):
@@ -44,10 +46,10 @@ def picture() -> torch.Tensor:
 def test_layers_are_listed_as_they_run_with_shapes_and_parameters(picture):
     layers = layer_tree(Small(), picture)
     assert layers == [
-        LayerInfo("body.conv", "Conv2d", (1, 2, 3, 4), 18),
+        LayerInfo("body.conv", "Conv2d", (1, 2, 3, 4), 18, trainable=18, multiply_adds=2 * 9 * 12),
         LayerInfo("body.relu", "ReLU", (1, 2, 3, 4), 0, calls=2),
-        LayerInfo("shift", "Conv2d", (1, 2, 3, 4), 6),
-        LayerInfo("head", "Linear", (1, 3), 9),
+        LayerInfo("shift", "Conv2d", (1, 2, 3, 4), 6, trainable=6, multiply_adds=2 * 2 * 12),
+        LayerInfo("head", "Linear", (1, 3), 9, trainable=9, multiply_adds=2 * 3),
     ]
 
 
@@ -187,3 +189,210 @@ def test_a_layer_that_puts_out_no_tensor_is_refused_when_it_runs():
     with pytest.raises(CnnvizError, match='"1" puts out a tuple, not a tensor'), record(model, ["1"]):
         model(torch.rand(2))
     assert hooks(model) == 0
+
+
+# Counts -------------------------------------------------------------------------------------------------------------
+
+
+def meta(name):
+    network = architecture(name)
+    return network, torch.empty(1, 3, network.size, network.size, device="meta")
+
+
+@pytest.mark.parametrize(
+    "name", ["alexnet", "vgg16", "resnet50", "googlenet", "mobilenet_v2", "densenet121", "convnext_tiny", "swin_t"]
+)
+def test_layers_add_up_to_what_torchvision_publishes(name):
+    published = pytest.importorskip("torchvision.models").get_model_weights(name).DEFAULT.meta
+    layers = layer_tree(*meta(name))
+    assert sum(layer.parameters for layer in layers) == published["num_params"]
+    assert sum(layer.multiply_adds for layer in layers) / 1e9 == pytest.approx(published["_ops"], abs=1e-3)
+
+
+def test_shapes_of_vgg16_and_resnet50_are_those_of_the_papers():
+    shapes = {layer.name: layer.output_shape for layer in layer_tree(*meta("vgg16"))}
+    assert shapes["features.0"] == (1, 64, 224, 224) and shapes["features.4"] == (1, 64, 112, 112)
+    assert shapes["features.28"] == (1, 512, 14, 14) and shapes["features.30"] == (1, 512, 7, 7)
+    assert shapes["classifier.0"] == (1, 4096) and shapes["classifier.6"] == (1, 1000)
+    shapes = {layer.name: layer.output_shape for layer in layer_tree(*meta("resnet50"), containers=True)}
+    assert shapes["conv1"] == (1, 64, 112, 112)
+    stages = [shapes[f"layer{stage}"] for stage in (1, 2, 3, 4)]
+    assert stages == [(1, 256, 56, 56), (1, 512, 28, 28), (1, 1024, 14, 14), (1, 2048, 7, 7)]
+
+
+def test_the_shape_of_a_layer_that_runs_several_times_is_that_of_what_is_recorded():
+    network, inputs = load_network("resnet50", weights=None), torch.rand(1, 3, 64, 64)
+    relu = next(layer for layer in layer_tree(network, inputs) if layer.name == "layer1.0.relu")
+    with record(network, "layer1.0.relu") as seen, torch.no_grad():
+        network.module(inputs)
+    assert relu.calls == 3 and relu.output_shape == tuple(seen["layer1.0.relu"].shape) == (1, 256, 16, 16)
+
+
+def test_frozen_parameters_are_not_trainable(picture):
+    model = Small()
+    model.body.requires_grad_(False)
+    model.head.bias.requires_grad_(False)
+    counts = {layer.name: (layer.parameters, layer.trainable) for layer in layer_tree(model, picture, containers=True)}
+    assert counts["body.conv"] == counts["body"] == (18, 0)
+    assert counts["shift"] == (6, 6) and counts["head"] == (9, 6)
+
+
+def test_multiply_adds_count_every_call_group_and_picture():
+    shared = nn.Conv2d(4, 4, 3, padding=1, groups=2)
+    model = nn.Sequential(shared, nn.ReLU(), shared, nn.Flatten(), nn.Linear(4 * 25, 7))
+    counts = {layer.name: layer.multiply_adds for layer in layer_tree(model, torch.rand(3, 4, 5, 5))}
+    assert counts == {"0": 2 * 3 * (4 * 25) * (2 * 9), "1": 0, "3": 0, "4": 3 * 100 * 7}
+
+
+def test_a_layer_with_parameters_of_its_own_and_parts_counts_its_own():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.conv = nn.Parameter(torch.ones(2, 1, 1)), nn.Conv2d(1, 2, 3)
+
+        def forward(self, inputs):
+            return self.conv(inputs) * self.scale
+
+    model = nn.Sequential(OrderedDict(block=Scaled()))
+    layers = {layer.name: layer for layer in layer_tree(model, torch.rand(1, 1, 5, 5))}
+    assert layers["block.conv"].parameters == 20 and layers["block"].parameters == 2 and layers["block"].leaf
+    assert layers["block.conv"].multiply_adds == 2 * 9 * 9 and layers["block"].multiply_adds == 0
+
+
+def test_the_work_of_functions_counts_for_the_container_that_calls_them(picture):
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.rand(2, 1, 3, 3))
+
+        def forward(self, inputs):
+            return nn.functional.conv2d(inputs, self.weight)
+
+    (layer,) = layer_tree(nn.Sequential(Functional()), picture)
+    assert layer.multiply_adds == 2 * 9 * 12
+
+
+def test_looking_at_a_network_leaves_it_alone(picture):
+    model = Small().train()
+    model(picture).sum().backward()
+    before = fingerprint(model)
+    layer_tree(model, picture, receptive_fields=True, containers=True)
+    propose_layer(model, picture)
+    with torch.inference_mode():
+        layer_tree(model, picture)
+    assert fingerprint(model) == before
+
+
+# What is recorded, on real architectures ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_what_is_recorded_in_vgg_equals_a_network_that_ends_there(inplace):
+    vgg = load_network("vgg11", weights=None).module.features
+    for part in vgg:
+        if isinstance(part, nn.ReLU):
+            part.inplace = inplace
+    inputs = torch.rand(2, 3, 64, 64)
+    names = ["0", "3", "8", "11"]  # convolutions, each with a ReLU behind it
+    with record(vgg, names) as seen, torch.no_grad():
+        vgg(inputs)
+    for name in names:
+        cut = vgg[: int(name) + 1]
+        with torch.no_grad():
+            expected = cut(inputs.clone())
+        assert torch.equal(seen[name], expected) and (expected < 0).any()
+
+
+def test_what_is_recorded_with_functional_relus_is_from_before_them():
+    googlenet = load_network("googlenet", weights=None).module
+    inputs = torch.rand(1, 3, 64, 64)
+    with record(googlenet, ["conv1.bn", "conv1", "inception5b"]) as seen, torch.no_grad():
+        googlenet(inputs)
+    assert (seen["conv1.bn"] < 0).any()
+    assert torch.equal(seen["conv1.bn"].relu(), seen["conv1"])
+    with torch.no_grad():
+        scores = googlenet.fc(seen["inception5b"].mean((2, 3)))
+        torch.testing.assert_close(scores, googlenet(inputs))
+
+
+def test_a_network_of_timm_is_recorded_and_listed():
+    pytest.importorskip("timm")
+    network = load_network("timm/mobilenetv3_small_050", weights=None)
+    inputs = torch.rand(1, 3, 64, 64)
+    layers = {layer.name: layer for layer in layer_tree(network, inputs)}
+    with record(network, ["conv_stem", "conv_head"]) as seen, torch.no_grad():
+        network.module(inputs)
+    torch.testing.assert_close(seen["conv_stem"], network.module.conv_stem(inputs))
+    assert layers["conv_head"].output_shape == tuple(seen["conv_head"].shape) == (1, 1024, 1, 1)
+    assert sum(layer.parameters for layer in layers.values()) == 1_593_224
+
+
+def test_half_precision_is_recorded_as_it_is(picture):
+    model = Small().to(torch.bfloat16)
+    half = picture.to(torch.bfloat16)
+    assert [layer.output_shape for layer in layer_tree(model, half)][-1] == (1, 3)
+    with record(model, "shift") as seen, torch.no_grad():
+        model(half)
+    assert seen["shift"].dtype == torch.bfloat16
+
+
+# The layer for Grad-CAM ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "maps"),
+    [
+        ("efficientnet_lite0", "head.relu", "1280 of 7×7"),
+        ("vgg16", "features.29", "512 of 14×14"),  # before the pooling
+        ("resnet18", "layer4.1", "512 of 7×7"),  # not its ReLU, which runs twice
+        ("googlenet", "inception5b", "1024 of 7×7"),  # not the last of its branches
+        ("densenet121", "features.norm5", "1024 of 7×7"),
+        ("squeezenet1_1", "features.12", "512 of 13×13"),  # not the map of classes
+        ("mobilenet_v2", "features.18.2", "1280 of 7×7"),
+        ("mobilenet_v3_small", "features.12.2", "576 of 7×7"),
+        ("efficientnet_b0", "features.8.2", "1280 of 7×7"),  # not a gate of squeeze and excitation
+        ("convnext_tiny", "features.7.2", "768 of 7×7"),
+        ("timm/mobilenetv3_small_050", "blocks.5.0.bn1.act", "288 of 7×7"),  # not the 1×1 convolution after pooling
+        ("swin_t", "permute", "768 of 7×7"),
+    ],
+)
+def test_the_layer_proposed_for_grad_cam(name, layer, maps):
+    if name.startswith("timm/"):
+        pytest.importorskip("timm")
+    proposal, reason = propose_layer(*meta(name))
+    assert proposal == layer
+    assert reason.startswith(f"{layer} puts out the last maps with spatial extent, {maps}, that everything passes")
+    assert "though" not in reason
+
+
+def test_the_proposed_layer_is_really_passed_by_everything():
+    network = load_network()
+    inputs = network.preprocess("cat")
+    name, _reason = propose_layer(network, inputs)
+    with record(network, name) as seen, torch.no_grad():
+        scores = network.module(inputs)
+        torch.testing.assert_close(network.module.classifier(seen[name].mean((2, 3))), scores)
+
+
+def test_a_shortcut_round_a_layer_is_not_overlooked():
+    class Round(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, inputs):
+            hidden = self.first(inputs).relu()
+            return self.head((hidden + self.second(hidden)).mean((2, 3)))
+
+    assert propose_layer(Round(), torch.rand(1, 1, 8, 8)).name == "first"
+
+
+def test_a_vision_transformer_s_proposal_comes_with_a_warning():
+    name, reason = propose_layer(*meta("vit_b_16"))
+    assert name == "conv_proj" and "Most of the network comes behind it" in reason
+
+
+def test_a_network_without_maps_has_no_layer_for_grad_cam():
+    with pytest.raises(CnnvizError, match="No layer of this network has maps with spatial extent"):
+        propose_layer(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 5)), torch.rand(1, 3, 8, 8))
