@@ -5,6 +5,8 @@ from .base import Explorer
 from .classifier import ClassifierExplorer
 from .convolution import ConvolutionExplorer
 from .digit_pad import DigitPad
+from .embedding import EmbeddingExplorer
+from .feature_maps import FeatureMapExplorer
 from .filters import FilterFormation
 from .layer_sheet import LayerSheet, layer_sheet
 from .layers import LayerExplorer
@@ -12,21 +14,27 @@ from .lenet import LeNetExplorer
 from .occlusion import OcclusionExplorer
 from .pooling import PoolingExplorer
 from .sliding_window import SlidingWindowExplorer
+from .top_patches import PatchExplorer
 from .training import TrainingMonitor
+from .unit import UnitExplorer
 
 __all__ = [
     "ActivationExplorer",
     "ClassifierExplorer",
     "ConvolutionExplorer",
     "DigitPad",
+    "EmbeddingExplorer",
     "Explorer",
+    "FeatureMapExplorer",
     "FilterFormation",
     "LayerExplorer",
     "LayerSheet",
     "LeNetExplorer",
     "OcclusionExplorer",
+    "PatchExplorer",
     "PoolingExplorer",
     "SlidingWindowExplorer",
     "TrainingMonitor",
+    "UnitExplorer",
     "layer_sheet",
 ]

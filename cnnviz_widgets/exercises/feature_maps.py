@@ -1,0 +1,258 @@
+"""The exercises of notebook 05: feature maps, receptive fields, and the units of a network."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+
+from ..errors import CnnvizError
+from ..i18n import _
+from ._compare import Wrong, expect_close
+from ._framework import Exercise, Misreading
+
+# 1: how much a unit sees
+
+
+def field(layers: list[tuple[int, int]]) -> tuple[int, int]:
+    """(size, stride) of what a unit behind all `layers` sees of the picture; each is (kernel, stride)."""
+    size, jump = 1, 1  # a pixel sees itself; the next pixel lies 1 further
+    for kernel, stride in layers:
+        size = size + (kernel - 1) * jump
+        jump = jump * stride
+    return size, jump
+
+
+CHAINS = (
+    [(3, 2)],
+    [(3, 1), (3, 1)],
+    [(3, 2), (3, 1)],
+    [(3, 2), (3, 1), (1, 1), (3, 2), (5, 2)],
+    [(7, 2), (3, 2), (3, 1), (3, 1)],
+)
+
+
+def _without_jump(layers: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return 1 + sum(kernel - 1 for kernel, _stride in layers), field(layers)[1]
+
+
+def _jump_too_early(layers: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    size = jump = 1
+    for kernel, stride in layers:
+        jump = jump * stride
+        size = size + (kernel - 1) * jump
+    return size, jump
+
+
+def _whole_kernels(layers: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    size = jump = 1
+    for kernel, stride in layers:
+        size, jump = size + kernel * jump, jump * stride
+    return size, jump
+
+
+def _check_field(answer: object) -> None:
+    for chain in CHAINS:
+        result = np.asarray(answer(list(chain)), float)
+        expect_close(result.shape, (2,), _("The shape of what you return"))
+        size, stride = result
+        right = field(chain)
+        case = _("for the chain {chain}").format(chain=chain)
+        if (size, stride) == right[::-1] and size != stride:
+            raise Wrong(_("Both numbers are right, but have changed places {case}: size first.").format(case=case))
+        if stride != right[1]:
+            expect_close(stride, right[1], _("The stride {case}").format(case=case))
+        if size == _without_jump(chain)[0] != right[0]:
+            message = _("The size {case} leaves the strides out: behind a stride of 2, a step is 2 pixels wide.")
+            raise Wrong(message.format(case=case))
+        if size == _jump_too_early(chain)[0] != right[0]:
+            message = _("The size {case} counts a layer's own stride: its window still steps over the map before it.")
+            raise Wrong(message.format(case=case))
+        if size == _whole_kernels(chain)[0] != right[0]:
+            message = _("The size {case} adds whole kernels: of k cells, one is where the unit already looked.")
+            raise Wrong(message.format(case=case))
+        expect_close(size, right[0], _("The size {case}").format(case=case))
+
+
+# 2: which pixels these are
+
+
+def box(y: int, x: int, size: int, stride: int, offset: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right) of what the unit in row `y`, column `x` sees of a picture; the last two exclusive."""
+    top, left = offset + y * stride, offset + x * stride
+    return max(top, 0), max(left, 0), min(top + size, height), min(left + size, width)
+
+
+PLACES = (
+    (5, 9, 35, 8, -10, 224, 224),
+    (0, 20, 35, 8, -10, 224, 300),
+    (27, 3, 35, 8, -10, 224, 300),
+    (27, 37, 35, 8, -10, 224, 300),
+    (3, 2, 3, 2, 0, 224, 224),
+)
+
+
+def _unclipped(y: int, x: int, size: int, stride: int, offset: int, *_side: int) -> tuple[int, int, int, int]:
+    top, left = offset + y * stride, offset + x * stride
+    return top, left, top + size, left + size
+
+
+def _centred(y: int, x: int, size: int, stride: int, _offset: int, height: int, width: int) -> tuple:
+    return box(y, x, size, stride, -(size // 2), height, width)
+
+
+def _check_box(answer: object) -> None:
+    for place in PLACES:
+        result = np.asarray(answer(*place), float)
+        expect_close(result.shape, (4,), _("The shape of what you return"))
+        right = box(*place)
+        case = "box({})".format(", ".join(map(str, place)))
+        found = tuple(result.tolist())
+        if found == right:
+            continue
+        if found == (right[1], right[0], right[3], right[2]):
+            raise Wrong(
+                _("In {case}, rows and columns have changed places: top, left, bottom, right.").format(case=case)
+            )
+        if found == _unclipped(*place):
+            message = _("{case} reaches beyond the picture, where there is only padding: cut it at the border.")
+            raise Wrong(message.format(case=case))
+        if found == tuple(side - (index > 1) for index, side in enumerate(right)):
+            message = _("In {case}, bottom and right are the last pixels inside; the first ones outside are asked for.")
+            raise Wrong(message.format(case=case))
+        if found == _centred(*place):
+            message = _("{case} lies as if unit (0, 0) looked at the corner; where its field begins is the offset.")
+            raise Wrong(message.format(case=case))
+        expect_close(result, right, case)
+
+
+# 3: a unit of the cat's own
+
+AT_LEAST = 1.5
+PICTURE = "cat"
+
+
+@cache
+def _strengths(layer: str) -> dict[str, list[float]]:
+    """How strongly each channel of `layer` answers to each of the course's pictures, by the picture's name."""
+    from ..images import PICTURES
+    from ..techniques.feature_maps import feature_maps, strength
+
+    network = _network()
+    return {name: strength(feature_maps(network, layer, network.preprocess(name))[0]).tolist() for name in PICTURES}
+
+
+@cache
+def _network() -> object:
+    from ..networks import load_network
+
+    return load_network()
+
+
+def _check_unit(answer: object) -> None:
+    if not isinstance(answer, dict) or set(answer) != {"layer", "channel"}:
+        raise Wrong(_('Give a dict with "layer", a name, and "channel", a number.'))
+    layer, channel = str(answer["layer"]), int(answer["channel"])
+    try:
+        by_picture = _strengths(layer)
+    except CnnvizError as error:
+        raise Wrong(str(error)) from None
+    channels = len(by_picture[PICTURE])
+    if not 0 <= channel < channels:
+        raise Wrong(_("{layer} has the channels 0 to {last}.").format(layer=layer, last=channels - 1))
+    own = by_picture[PICTURE][channel]
+    other, most = max(
+        ((name, values[channel]) for name, values in by_picture.items() if name != PICTURE), key=lambda pair: pair[1]
+    )
+    if own <= 0:
+        raise Wrong(_("Channel {channel} of {layer} is silent on the cat.").format(channel=channel, layer=layer))
+    if own < AT_LEAST * most:
+        message = _(
+            "Its strength is {own:.2g} on the cat, and {most:.2g} on {other}: that is {times:.2g} times, not 1.5."
+        )
+        raise Wrong(message.format(own=own, most=most, other=other, times=own / most))
+
+
+EXERCISES = (
+    Exercise(
+        name="field",
+        question="How large a part of the picture does a unit behind a chain of layers see?",
+        starter='''def field(layers):
+    """(size, stride) of what a unit behind all `layers` sees of the picture; each is (kernel, stride)."""
+    size, jump = 1, 1  # a pixel sees itself; the next pixel lies 1 further
+    for kernel, stride in layers:
+        size = ...
+        jump = ...
+    return size, jump
+
+
+check("feature_maps.field", field)''',
+        solution=field,
+        check=_check_field,
+        hints=(
+            "Two neighbouring units of the map before are `jump` pixels of the picture apart.",
+            "A kernel of k cells reaches over k − 1 such steps beyond what one unit before it sees.",
+            "size grows by (kernel − 1) · jump; then jump is multiplied by the stride. The order matters.",
+        ),
+        misreadings=(
+            Misreading("leaves the strides out", _without_jump, "leaves the strides out"),
+            Misreading("multiplies by the stride too early", _jump_too_early, "own stride"),
+            Misreading("adds whole kernels", _whole_kernels, "whole kernels"),
+            Misreading("gives stride and size", lambda layers: field(layers)[::-1], "changed places"),
+        ),
+        praise="right. Every stride of 2 doubles the step of all layers behind it, which is why fields grow so fast.",
+    ),
+    Exercise(
+        name="box",
+        question="Which pixels does the unit in row y and column x see?",
+        starter='''def box(y, x, size, stride, offset, height, width):
+    """(top, left, bottom, right) of what the unit in row `y`, column `x` sees of a picture; the last two exclusive."""
+    top, left, bottom, right = ..., ..., ..., ...
+    return top, left, bottom, right
+
+
+check("feature_maps.box", box)''',
+        solution=box,
+        check=_check_box,
+        hints=(
+            "The field of unit (0, 0) begins at `offset`, in rows and in columns, and each step moves it by `stride`.",
+            "Rows first: top = offset + y · stride, and bottom = top + size.",
+            "No pixel has a number below 0, or of height (width) and above: max and min cut the box there.",
+        ),
+        misreadings=(
+            Misreading("leaves the padding in", _unclipped, "padding"),
+            Misreading(
+                "columns first", lambda *place: tuple(box(*place)[index] for index in (1, 0, 3, 2)), "changed places"
+            ),
+            Misreading(
+                "the last pixels inside",
+                lambda *place: (*box(*place)[:2], *(side - 1 for side in box(*place)[2:])),
+                "first ones outside",
+            ),
+            Misreading("guesses the offset", _centred, "offset"),
+        ),
+        praise="right: this is what a click on a map draws.",
+    ),
+    Exercise(
+        name="unit",
+        question="Find a unit that answers to the cat 1.5 times as strongly as to any other picture of the course.",
+        starter="""unit = {"layer": ..., "channel": ...}
+
+check("feature_maps.unit", unit)""",
+        solution="""unit = {"layer": "block5_3", "channel": 90}""",
+        check=_check_unit,
+        hints=(
+            "Early units answer to edges and colours, which all pictures have. Look in the later blocks.",
+            "strength(feature_maps(network, layer, network.preprocess(name))[0]) has a number for each channel; stack "
+            "those of all PICTURES, and compare the cat's row with the largest of the others.",
+            "Block 5 has such a unit; so has the head.",
+        ),
+        misreadings=(
+            Misreading("the strongest unit of the first layer", {"layer": "stem", "channel": 12}, "times, not"),
+            Misreading("a layer that is not there", {"layer": "block9", "channel": 0}, "no layer"),
+            Misreading("a layer without maps", {"layer": "classifier", "channel": 281}, "no map"),
+            Misreading("a silent unit", {"layer": "stem", "channel": 11}, "silent"),
+            Misreading("a channel too many", {"layer": "stem", "channel": 32}, "0 to 31"),
+        ),
+        praise="right. Does it mean cat, fur, or only this photograph? Fourteen pictures cannot tell.",
+    ),
+)
