@@ -154,7 +154,9 @@ def test_after_the_exaggeration_pulls_are_as_strong_as_they_are():
 def test_each_step_says_how_far_the_map_is_from_the_codes():
     codes, _labels = clouds()
     P = affinities(codes, 10)
-    for step in tsne_steps(codes, 10, iterations=30):
+    first, *steps = tsne_steps(codes, 10, iterations=30)
+    assert math.isnan(first.divergence)
+    for step in steps:
         assert step.divergence == pytest.approx(divergence(P, step.points.double()).item(), abs=1e-4)
 
 
@@ -190,7 +192,7 @@ def test_the_seed_matters_for_a_random_start_only():
 def test_steps_come_often_and_the_last_one_is_the_whole():
     codes, _labels = clouds()
     steps = list(tsne_steps(codes, 10, iterations=45))
-    assert [step.index for step in steps] == [0, 10, 20, 30, 40, 45]
+    assert [step.index for step in steps] == [0, 0, 10, 20, 30, 40, 45]
     assert {step.total for step in steps} == {45}
     assert torch.equal(steps[-1].points, tsne(codes, 10, iterations=45, progress=False).points)
     torch.testing.assert_close(steps[0].points[:, 0].std(correction=0).item(), 1e-4)

@@ -26,6 +26,7 @@ MOST = 5000  # points; the exact gradient looks at every pair of them
 EXAGGERATED = 250  # iterations at the beginning in which like points pull harder
 EXAGGERATION = 12.0
 STARTS = {"pca": _("PCA"), "random": _("random")}
+BLOCK = 128  # codes whose affinities are found at once
 WORK = 1e7  # pairs of points that one step may look at: some 50 ms
 PIXELS = "pixels"
 CROPPED = ("cat", "coffee", "astronaut", "rocket", "motorcycle", "camera", "brick", "grass", "gravel", "china")
@@ -141,13 +142,29 @@ class TsneStep:
     """The map after `index` of `total` iterations.
 
     `points` is float32 `[N, 2]`. `divergence` is the Kullback-Leibler divergence of the map's affinities from those of
-    the codes, in nats, without the exaggeration of the first iterations.
+    the codes, in nats, without the exaggeration of the first iterations; NaN while these are not known.
     """
 
     index: int
     total: int
     points: Tensor
     divergence: float
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """A finished map: `points` float32 `[N, 2]`, by which `method` ("pca" or "tsne") and of which `layer`.
+
+    `divergence` is what t-SNE leaves (NaN for PCA). `trustworthiness` and `accuracy`, the share of points whose
+    nearest on the map has the same label, lie in 0..1, and are NaN for a map that is not finished.
+    """
+
+    points: Tensor
+    layer: str
+    method: str
+    divergence: float = math.nan
+    trustworthiness: float = math.nan
+    accuracy: float = math.nan
 
 
 def tsne_steps(
@@ -158,7 +175,7 @@ def tsne_steps(
     seed: int = 0,
     iterations: int = 500,
 ) -> Iterator[TsneStep]:
-    """t-SNE of codes `[N, D]`, a few iterations a step; the first step is the start.
+    """t-SNE of codes `[N, D]`, a few iterations a step; the first steps, while affinities are found, are the start.
 
     `perplexity`, below N, is how many neighbours each point attends to. `start` is "pca", "random" (drawn from `seed`,
     which matters for nothing else), or points `[N, 2]`. Like points pull 12 times as hard in the first 250 iterations.
@@ -166,8 +183,14 @@ def tsne_steps(
     """
     matrix = as_codes(codes)
     total = whole_number(_("number of iterations"), iterations, 1)
+    _check_perplexity(perplexity, len(matrix))
     points = _first_points(matrix, start, seed)
-    P = affinities(matrix, perplexity).float()
+    rows = []
+    for block in squared_distances(matrix).fill_diagonal_(math.inf).split(BLOCK):
+        yield TsneStep(0, total, points, math.nan)
+        rows.append(_attention(block, perplexity))
+    P = torch.cat(rows)
+    P = ((P + P.T) / (2 * len(P))).float()
     own = float(torch.special.xlogy(P, P).sum())
     rate = max(len(matrix) / EXAGGERATION / 4, 50.0)
     pulls = _Pulls(P)
@@ -250,15 +273,24 @@ def affinities(codes: Tensor | np.ndarray, perplexity: float = 30.0) -> Tensor:
 def neighbour_probabilities(codes: Tensor | np.ndarray, perplexity: float = 30.0) -> Tensor:
     """For each code (row) how it shares its attention among the others: float64 `[N, N]`, rows sum to 1."""
     matrix = as_codes(codes)
-    is_number = isinstance(perplexity, (int, float)) and not isinstance(perplexity, bool)
-    if not is_number or not 1 <= perplexity < len(matrix):
-        message = _("The perplexity must be a number from 1 to below the number of points, {count}, not {value!r}.")
-        raise WrongSetting(message.format(count=len(matrix), value=perplexity))
+    _check_perplexity(perplexity, len(matrix))
     squared = squared_distances(matrix).fill_diagonal_(math.inf)
-    squared -= squared.amin(1, keepdim=True)
-    typical = squared.kthvalue(min(int(perplexity) + 1, len(matrix) - 1), dim=1, keepdim=True).values
-    squared /= typical.clamp(min=1e-300) + 1e-12 * typical.max().clamp(min=1e-300)
-    finite = squared.clone().fill_diagonal_(0)
+    return torch.cat([_attention(rows, perplexity) for rows in squared.split(BLOCK)])
+
+
+def _check_perplexity(perplexity: float, count: int) -> None:
+    is_number = isinstance(perplexity, (int, float)) and not isinstance(perplexity, bool)
+    if not is_number or not 1 <= perplexity < count:
+        message = _("The perplexity must be a number from 1 to below the number of points, {count}, not {value!r}.")
+        raise WrongSetting(message.format(count=count, value=perplexity))
+
+
+def _attention(squared: Tensor, perplexity: float) -> Tensor:
+    """Weights of the perplexity, falling with the `squared` distances `[n, N]`; a point's own is infinite."""
+    squared = squared - squared.amin(1, keepdim=True)
+    typical = squared.kthvalue(min(int(perplexity) + 1, squared.shape[1] - 1), dim=1, keepdim=True).values
+    squared = squared / typical.clamp(min=1e-12 * typical.max().item() + 1e-300)
+    finite = squared.where(squared.isfinite(), 0.0)
     wanted = math.log(perplexity)
     low, high = torch.full_like(typical, -40.0), torch.full_like(typical, 40.0)
     x = torch.zeros_like(typical)  # the logarithm of the bell's sharpness; entropy falls with it
