@@ -31,6 +31,15 @@ GAP, DENSITY = 4, 2  # screen pixels between maps; picture pixels for one of the
 TITLE, NUMBERS = 18, 25  # screen pixels of a row's title, and of the two lines below a map
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the layers `names` put out for the picture `image`: by weights, then by layer."""
+
+    image: np.ndarray
+    names: list[str]
+    outputs: dict[str, dict[str, Tensor]]
+
+
 class LayerExplorer(Explorer):
     """Outputs of any layers side by side, on any picture, of a trained network and of the same network untrained.
 
@@ -47,6 +56,7 @@ class LayerExplorer(Explorer):
     """
 
     title = _("What layers put out")
+    twin_kind = "png"
 
     def __init__(
         self,
@@ -64,7 +74,7 @@ class LayerExplorer(Explorer):
         self.seed = seed
         self.untrained: dict[str, Tensor] = {}
         self._modules: dict[str, nn.Module] = {TRAINED: self.network.module}
-        self._seen: dict[str, dict[str, Tensor]] = {}
+        self._seen: Seen | None = None
         self._job: Job | None = None
         self.picture = ImagePicker(image)
         listed = shown_layers(self.network, self.network.preprocess(self.picture.image))
@@ -105,9 +115,7 @@ class LayerExplorer(Explorer):
             "start": self.start,
         }
         body = widgets.HBox(list(self.views.values()), layout={"grid_gap": "12px", "overflow": "visible"})
-        self._first = True
         super().__init__(settings, body)
-        self._first = False
 
     # ----------------------------------------------------------------------------------------------------- compute
     def update(self, changed: str | None = None) -> None:
@@ -118,21 +126,19 @@ class LayerExplorer(Explorer):
             message = _("{count} layers are chosen; the panel shows {most} at most.")
             raise WrongSetting(message.format(count=len(self.layers.value), most=MOST_LAYERS))
         show_if(self.which.value == "first", self.start)
-        if self._first:
-            self._show(self._computed({}))
-            return
-        kept = {} if changed in ("picture", "layers", None) else self._seen
-        if all(name in kept for name in self._shown()):
+        if self._seen is None:
+            self._show(self._computed())
+        elif self._fits(self._seen):
             if self._job is not None:
                 self._job.cancel()
-            self._show(kept)
-            return
-        self._job = WORKER.submit(
-            self,
-            lambda: iter([self._computed(kept)]),
-            lambda _job, seen: self.attempt(self._show, seen),
-            lambda job: job.error and self.say(sentence_of(job.error), wrong=True),
-        )
+            self._show(self._seen)
+        else:
+            self._job = WORKER.submit(
+                self,
+                lambda: (self._computed() for _once in range(1)),
+                lambda _job, seen: self.attempt(self._show, seen),
+                lambda job: job.error and self.say(sentence_of(job.error), wrong=True),
+            )
 
     def settle(self, timeout: float = 60.0) -> bool:
         """Wait until nothing of this panel is being computed; for scripts and tests, never in a callback."""
@@ -152,16 +158,25 @@ class LayerExplorer(Explorer):
     def _shown(self) -> list[str]:
         return [TRAINED, UNTRAINED] if self.weights.value == BOTH else [self.weights.value]
 
-    def _computed(self, kept: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
-        """What the chosen layers put out for the picture, for each network that is shown; `kept` is known already."""
+    def _chosen(self) -> list[str]:
+        """The chosen layers in the order in which they run."""
         chosen = set(self.layers.value)
-        names = [name for _title, name in self.layers.options if name in chosen]  # in the order in which they run
-        inputs = self.network.preprocess(self.picture.image)
-        seen = dict(kept)
+        return [name for _title, name in self.layers.options if name in chosen]
+
+    def _fits(self, seen: Seen) -> bool:
+        """True if `seen` belongs to the present settings and has all that they show."""
+        same = seen.image is self.picture.image and seen.names == self._chosen()
+        return same and all(weights in seen.outputs for weights in self._shown())
+
+    def _computed(self) -> Seen:
+        """What the chosen layers put out for the picture, for each network that is shown."""
+        image, names, before = self.picture.image, self._chosen(), self._seen
+        inputs = self.network.preprocess(image)
+        outputs = dict(before.outputs) if before and before.image is image and before.names == names else {}
         for weights in dict.fromkeys([TRAINED, *self._shown()]):  # `value` is the trained network's in any case
-            if weights not in seen:
-                seen[weights] = layer_outputs(self._module(weights), inputs, names)
-        return seen
+            if weights not in outputs:
+                outputs[weights] = layer_outputs(self._module(weights), inputs, names)
+        return Seen(image, names, outputs)
 
     def _module(self, weights: str) -> nn.Module:
         if weights not in self._modules:
@@ -169,15 +184,15 @@ class LayerExplorer(Explorer):
         return self._modules[weights]
 
     # -------------------------------------------------------------------------------------------------------- draw
-    def _show(self, seen: dict[str, dict[str, Tensor]]) -> None:
-        shown = self._shown()
-        pictures = {weights: self._sheet(weights, seen[weights]) for weights in shown}
+    def _show(self, seen: Seen) -> None:
+        shown = [weights for weights in self._shown() if weights in seen.outputs]
+        pictures = {weights: self._sheet(weights, seen) for weights in shown}
         self._seen = seen
-        self.untrained, self.value = seen.get(UNTRAINED, {}), seen[TRAINED]
+        self.untrained, self.value = seen.outputs.get(UNTRAINED, {}), seen.outputs[TRAINED]
         for weights, view in self.views.items():
             show_if(weights in shown, view)
             if weights in shown:
-                names = ", ".join(seen[weights])
+                names = ", ".join(seen.outputs[weights])
                 what = _("Trained") if weights == TRAINED else _("Untrained")
                 view.show(
                     pictures[weights],
@@ -186,14 +201,14 @@ class LayerExplorer(Explorer):
                     caption=_("{what}. Below each map: its channel, its smallest and largest value").format(what=what),
                 )
 
-    def _sheet(self, weights: str, outputs: dict[str, Tensor]) -> np.ndarray:
-        count = self.channels.value
+    def _sheet(self, weights: str, seen: Seen) -> np.ndarray:
+        count, outputs = self.channels.value, seen.outputs[weights]
         tile = min(LARGEST_TILE, ROOM // (count * len(self._shown())) - GAP)
         rows = [
             LayerRow(name, tuple(output.shape), tiles_of(output, chosen_channels(output, count, *self._choice()), tile))
             for name, output in outputs.items()
         ]
-        picture = self.network.view(self.picture.image)
+        picture = self.network.view(seen.image)
         words = _("Trained") if weights == TRAINED else _("Untrained")
         return composed(words, picture, rows, count, tile)
 
