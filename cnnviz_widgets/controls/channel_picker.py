@@ -1,0 +1,33 @@
+"""One channel of a layer."""
+
+import traitlets
+
+from ..errors import WrongSetting
+from ..i18n import _
+from .sliders import SettingSlider
+
+
+class ChannelPicker(SettingSlider):
+    """The number of a channel, counted from 0, by a slider and a number to type; `value` is an int.
+
+    `count` is how many channels the layer has: set it when the layer changes, and the bounds follow. A channel that
+    the new layer does not have becomes its last. Numbers beyond the bounds become the nearest, as in every slider.
+    """
+
+    count = traitlets.Int(1)
+
+    def __init__(self, count: int, value: int = 0, **traits) -> None:
+        description, tooltip = _("Channel"), _("The number of a map of this layer, counted from 0")
+        super().__init__(0, 0, 0, description, tooltip, count=count, **traits)
+        self._on_count({"new": self.count})
+        self.value = value
+        self.observe(self._on_count, "count")
+
+    @traitlets.validate("count")
+    def _at_least_one(self, proposal: dict) -> int:
+        if proposal["value"] < 1:
+            raise WrongSetting(_("A layer to choose a channel from has at least one."))
+        return proposal["value"]
+
+    def _on_count(self, change: dict) -> None:
+        self.max = change["new"] - 1

@@ -1,0 +1,162 @@
+"""A layer of any network, with its kind and what it puts out."""
+
+import ipywidgets as widgets
+import numpy as np
+import traitlets
+from torch import Tensor, nn
+
+from ..errors import CnnvizError, UnknownLayer
+from ..i18n import _
+from ..layers import LayerInfo, find_layer, layer_tree, propose_layer
+from ..networks import Network, as_module
+from .sliders import ROW, STYLE
+
+SEPARATOR = " · "
+
+
+class LayerPicker(widgets.VBox):
+    """A field that takes a layer's name and offers all layers with kind and shape; `value` is the dotted name.
+
+    `model` is a `Network` or any module, `inputs` [N, C, H, W] a picture that tells the shapes; for a `Network` a black
+    one will do, for a module without `inputs` the layers are offered as they are defined, without shapes. With
+    `maps_only` only layers with more than one row and column are offered, with `containers=False` no blocks of layers.
+    `kind` narrows the list to one class of layers ("Conv2d"; "" offers all) and leaves `value` as it is. Without a
+    `value` the layer proposed for Grad-CAM is chosen, or the last.
+
+    A name that is not offered leaves `value` as it was and puts a sentence with the nearest ones into `error`.
+    """
+
+    value = traitlets.Unicode()
+    kind = traitlets.Unicode("")
+    error = traitlets.Unicode("")
+
+    def __init__(
+        self,
+        model: Network | nn.Module,
+        inputs: Tensor | None = None,
+        value: str | None = None,
+        *,
+        maps_only: bool = False,
+        containers: bool = True,
+        **traits,
+    ) -> None:
+        self._model = model
+        if inputs is None and isinstance(model, Network):
+            inputs = model.preprocess(np.zeros((model.size, model.size, 3), np.uint8))
+        self.layers = _listed(model, inputs, maps_only, containers)
+        kinds = list(dict.fromkeys(layer.kind for layer in self.layers.values()))
+        self._kinds = widgets.Dropdown(
+            options=[(_("all kinds"), ""), *((kind, kind) for kind in kinds)],
+            value="",
+            description=_("Kind"),
+            tooltip=_("Offer only layers of this kind"),
+            layout=dict(ROW),
+            style=dict(STYLE),
+        )
+        self._field = widgets.Combobox(
+            description=_("Layer"),
+            tooltip=_("Type a part of its name: a layer, its kind, and its channels × rows × columns"),
+            placeholder=_("type a few letters"),
+            continuous_update=False,
+            layout=dict(ROW),
+            style=dict(STYLE),
+        )
+        super().__init__([self._kinds, self._field], value=value or self._proposed(inputs), **traits)
+        self._offer()
+        self._field.value = self.title
+        self._field.observe(self._on_typed, "value")
+        traitlets.link((self, "kind"), (self._kinds, "value"))
+        self.observe(lambda _change: self._offer(), "kind")
+        self.observe(self._on_value, "value")
+
+    @traitlets.validate("value")
+    def _known(self, proposal: dict) -> str:
+        name = proposal["value"].split(SEPARATOR)[0].strip()
+        if name not in self.layers:
+            find_layer(self._model, name)  # says which are the nearest
+            message = _('"{name}" is a part of the network, but not one of the layers to choose from here.')
+            raise UnknownLayer(message.format(name=name))
+        return name
+
+    @traitlets.validate("kind")
+    def _known_kind(self, proposal: dict) -> str:
+        kinds = [kind for _title, kind in self._kinds.options]
+        if proposal["value"] not in kinds:
+            message = _("There is no layer of the kind {kind}; there are: {kinds}.")
+            raise UnknownLayer(message.format(kind=proposal["value"], kinds=", ".join(kinds[1:])))
+        return proposal["value"]
+
+    @property
+    def info(self) -> LayerInfo:
+        """What is known of the chosen layer; its shape is empty where no picture could tell it."""
+        return self.layers[self.value]
+
+    @property
+    def title(self) -> str:
+        """The chosen layer as it stands in the list: "stem · ConvUnit · 32 × 112 × 112"."""
+        return _title(self.info)
+
+    def described(self) -> str:
+        """The control in words, for the panel's picture."""
+        return f"{self._field.description}: {self.value}"
+
+    def _proposed(self, inputs: Tensor | None) -> str:
+        try:
+            name = propose_layer(self._model, inputs).name if inputs is not None else ""
+        except CnnvizError:  # no layer has maps, which is no reason not to choose one
+            name = ""
+        return name if name in self.layers else list(self.layers)[-1]
+
+    def _offer(self) -> None:
+        offered = (layer for layer in self.layers.values() if self.kind in ("", layer.kind))
+        self._field.options = [_title(layer) for layer in offered]
+
+    def _on_typed(self, change: dict) -> None:
+        if change["new"] in (self.title, self.value):
+            self._field.value = self.title
+            return
+        self.error = ""  # so that the same complaint is heard again
+        try:
+            self.value = change["new"]
+        except CnnvizError as error:
+            self.error = str(error)
+        self._field.value = self.title
+
+    def _on_value(self, _change: dict) -> None:
+        self._field.value = self.title
+
+
+def _listed(
+    model: Network | nn.Module, inputs: Tensor | None, maps_only: bool, containers: bool
+) -> dict[str, LayerInfo]:
+    """The layers to choose from by name. Raises `CnnvizError` where there are none."""
+    layers = _defined(as_module(model)) if inputs is None else layer_tree(model, inputs, containers=True)
+    shown = {
+        layer.name: layer
+        for layer in layers
+        if (containers or layer.leaf)
+        and (not maps_only or (len(layer.output_shape) == 4 and min(layer.output_shape[2:]) > 1))
+    }
+    if not shown:
+        raise CnnvizError(_("This network has no layers to choose from."))
+    return shown
+
+
+def _defined(module: nn.Module) -> list[LayerInfo]:
+    """The submodules in the order of their definition, without shapes."""
+    return [
+        LayerInfo(
+            name=name,
+            kind=type(part).__name__,
+            output_shape=(),
+            parameters=sum(parameter.numel() for parameter in part.parameters()),
+            leaf=next(part.children(), None) is None,
+        )
+        for name, part in module.named_modules()
+        if name
+    ]
+
+
+def _title(layer: LayerInfo) -> str:
+    shape = " × ".join(map(str, layer.output_shape[1:]))
+    return SEPARATOR.join(filter(None, (layer.name, layer.kind, shape)))
