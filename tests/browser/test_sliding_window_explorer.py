@@ -73,19 +73,21 @@ def test_the_window_moves(open_notebook):
     status(notebook).filter(has_text="“a dozen” is not a number").wait_for()
     assert cells.nth(9).input_value() == "12"
 
-    # Play moves on by itself, and stops where the reader stops it.
-    notebook.kernel.run("explorer.play.interval = 150")
+    # Play moves on by itself, and stops where the reader stops it; played on, it stops at the last window.
+    notebook.kernel.run("explorer.play.interval = 1000")
     page.get_by_role("button", name="Back to the start").click()
     caption.filter(has_text="Row 0, column 0 of the output").wait_for()
     page.get_by_role("button", name="Play").click()
-    caption.filter(has_text="Row 0, column 2 of the output").wait_for()
+    notebook.wait_for("explorer.position > 0")
     page.get_by_role("button", name="Pause").click()
-    page.wait_for_timeout(300)
-    resting = notebook.eval("explorer.position")
     page.wait_for_timeout(500)
-    assert notebook.eval("explorer.position") == resting
+    resting = notebook.eval("explorer.position")
+    page.wait_for_timeout(1200)
+    assert 0 < notebook.eval("explorer.position") == resting < 8
+    notebook.kernel.run("explorer.play.interval = 100")
     page.get_by_role("button", name="Play").click()
-    notebook.wait_for("explorer.position", 8)
+    caption.filter(has_text="Row 2, column 2 of the output").wait_for()
+    assert notebook.eval("explorer.position") == 8
     page.get_by_role("button", name="Play").wait_for()
     wait_until_shows(notebook, "explorer.view", tolerance=0.001)
 
