@@ -6,7 +6,6 @@ from .classifier import ClassifierExplorer
 from .convolution import ConvolutionExplorer
 from .digit_pad import DigitPad
 from .embedding import EmbeddingExplorer
-from .embedding import EmbeddingExplorer
 from .feature_maps import FeatureMapExplorer
 from .filters import FilterFormation
 from .layer_sheet import LayerSheet, layer_sheet
@@ -24,7 +23,6 @@ __all__ = [
     "ClassifierExplorer",
     "ConvolutionExplorer",
     "DigitPad",
-    "EmbeddingExplorer",
     "EmbeddingExplorer",
     "Explorer",
     "FeatureMapExplorer",
