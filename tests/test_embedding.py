@@ -288,7 +288,7 @@ def test_codes_are_what_the_layers_put_out():
     network, inputs = Twice().train(), torch.randn(7, 1, 5, 6)
     before = fingerprint(network)
     codes = layer_codes(network, ["pixels", "conv", "widen"], inputs, batch_size=3)
-    pooled = layer_codes(network, "widen", inputs, pooled=True)["widen"]
+    pooled = layer_codes(network, ["pixels", "widen"], inputs, pooled=True)
     assert fingerprint(network) == before
     with torch.no_grad():
         last = network.conv(network.conv(inputs)[:, :1])
@@ -297,7 +297,8 @@ def test_codes_are_what_the_layers_put_out():
     torch.testing.assert_close(codes["conv"], last.flatten(1))
     torch.testing.assert_close(codes["widen"], widened.flatten(1))
     assert codes["widen"].min() < 0  # before the ReLU that works in place
-    torch.testing.assert_close(pooled, widened.mean((2, 3)))
+    torch.testing.assert_close(pooled["widen"], widened.mean((2, 3)))
+    torch.testing.assert_close(pooled["pixels"], inputs.flatten(1))
 
 
 def test_codes_of_a_layer_that_is_not_there():

@@ -39,12 +39,12 @@ def layer_codes(
     inputs: Tensor,
     *,
     pooled: bool = False,
-    batch_size: int = 100,
+    batch_size: int = 50,
 ) -> dict[str, Tensor]:
     """What the layers `names` make of `inputs` `[N, C, H, W]`: for each a matrix `[N, D]`, one row a picture.
 
-    The name "pixels" stands for the inputs themselves. Maps `[N, C, H, W]` are unrolled, or with `pooled` averaged
-    over their places, so that only how strongly each channel speaks is left. The model runs in eval mode without
+    The name "pixels" stands for the inputs themselves, unrolled. Maps `[N, C, H, W]` are unrolled too, or with `pooled`
+    averaged over their places, so that only how strongly each channel speaks is left. The model runs in eval mode without
     gradients, and its layers are found as in `record`; one that runs several times gives its last output.
     """
     names = [names] if isinstance(names, str) else list(names)
@@ -56,7 +56,8 @@ def layer_codes(
             module(batch)
         for name in names:
             output = batch if name == PIXELS else seen[name]
-            parts[name].append((output.mean((2, 3)) if pooled and output.ndim == 4 else output.flatten(1)).float())
+            mean = pooled and output.ndim == 4 and name != PIXELS
+            parts[name].append((output.mean((2, 3)) if mean else output.flatten(1)).float())
     return {name: torch.cat(rows) for name, rows in parts.items()}
 
 
