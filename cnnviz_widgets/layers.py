@@ -218,10 +218,31 @@ def _observe(module: nn.Module, inputs: Tensor, trace: bool) -> _Observation:
         stack.enter_context(counter)
         if trace:
             seen.trace = stack.enter_context(Trace(inputs))
-        output = module(inputs)
+        output = _run(module, inputs)
         if trace and isinstance(output, Tensor):
             seen.end = seen.trace.number(output)
     return seen
+
+
+def _run(module: nn.Module, inputs: Tensor) -> Any:
+    """`module(inputs)`, where torch's complaint about the commonest mistakes becomes a sentence."""
+    try:
+        return module(inputs)
+    except RuntimeError as error:
+        own = next((p for p in module.parameters() if p.is_floating_point()), inputs)
+        if (own.device, own.dtype) != (inputs.device, inputs.dtype):
+            message = _(
+                "The network works on {device} in {dtype}, but the picture is on {other_device} in {other_dtype}; "
+                "move it with inputs.to(device, dtype), or let Network.preprocess do it."
+            )
+            names = {"device": own.device, "dtype": str(own.dtype).removeprefix("torch.")}
+            others = {"other_device": inputs.device, "other_dtype": str(inputs.dtype).removeprefix("torch.")}
+            raise CnnvizError(message.format(**names, **others)) from error
+        if "kernel size can't be greater" in str(error).lower() or "output size is too small" in str(error).lower():
+            height, width = inputs.shape[-2:]
+            message = _("A picture of {height}×{width} is too small for this network: nothing is left of it.")
+            raise CnnvizError(message.format(height=height, width=width)) from error
+        raise
 
 
 class _MultiplyAdds(TorchDispatchMode):

@@ -336,6 +336,27 @@ def test_half_precision_is_recorded_as_it_is(picture):
     assert seen["shift"].dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (torch.rand(1, 1, 5, 6), "on cpu in bfloat16, but the picture is on cpu in float32"),
+        (torch.empty(1, 1, 5, 6, device="meta"), "on cpu in bfloat16, but the picture is on meta in float32"),
+    ],
+)
+def test_a_picture_of_another_type_or_elsewhere_is_named(inputs, words):
+    with pytest.raises(CnnvizError, match=words):
+        layer_tree(Small().to(torch.bfloat16), inputs)
+
+
+def test_a_picture_that_is_too_small_is_named():
+    for model in (
+        nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(1, 2, 3)),
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(4), nn.MaxPool2d(2)),
+    ):
+        with pytest.raises(CnnvizError, match="picture of 4×4 is too small"):
+            layer_tree(model, torch.rand(1, 1, 4, 4))
+
+
 # The layer for Grad-CAM ---------------------------------------------------------------------------------------------
 
 
