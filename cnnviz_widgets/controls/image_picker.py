@@ -42,7 +42,8 @@ class ImagePicker(anywidget.AnyWidget):
         }
         choices = [_choice(name, _(images.PICTURES[name].title), _thumbnail(name)) for name in names]
         if not (isinstance(value, str) and value in names):
-            image, value = images.load(value), _own_name(value)
+            image = images.load(value)
+            value = _own_name(Path(value).name if isinstance(value, (str, Path)) else _("your picture"))
             choices.append(_choice(value, value, _small(image)))
             self._images[value] = image
         super().__init__(choices=choices, value=value, words=words, **traits)
@@ -113,9 +114,8 @@ class ImagePicker(anywidget.AnyWidget):
         return "ImagePicker()"
 
 
-def _own_name(source: images.ImageSource) -> str:
+def _own_name(name: str) -> str:
     """What a picture of the reader's is called here; a file called "cat" is not the course's cat."""
-    name = Path(source).name if isinstance(source, (str, Path)) else _("your picture")
     return f"{name} " if name in images.PICTURES else name
 
 
