@@ -15,7 +15,7 @@ from ..techniques.feature_maps import by_strength, feature_maps, kernels_of, sil
 from ..views import ImageView
 from .base import Explorer, show_if
 from .maps import at_most, fitting
-from .unit_settings import LayerChoice, Mosaic, as_network, channel_slider, kernel_tile, map_mosaic, tiled, upsampled
+from .unit_settings import Mosaic, as_network, channel_picker, kernel_tile, layer_picker, map_mosaic, tiled, upsampled
 
 ROOM = (480, 392)  # screen pixels (rows, columns) of the mosaic
 PICTURE = 224  # screen pixels of the picture and of the enlarged map
@@ -57,8 +57,8 @@ class FeatureMapExplorer(Explorer):
     ):
         self.network = as_network(network)
         self.picture = ImagePicker(image)
-        self.layer = LayerChoice(self.network, self.network.preprocess(self.picture.image), layer)
-        self.channel = channel_slider(channel or 0, self.layer.channels[self.layer.value])
+        self.layer = layer_picker(self.network, self.network.preprocess(self.picture.image), layer)
+        self.channel = channel_picker(self.layer.info, channel or 0)
         self.sees = SettingChoice(
             [(_("{n} × {n}, as in training").format(n=self.network.size), SQUARE), (_("the whole picture"), WHOLE)],
             sees,
@@ -180,7 +180,7 @@ class FeatureMapExplorer(Explorer):
         self._field = None
         self._forget_unit()
         with self.quietly():
-            self.channel.max = len(maps) - 1
+            self.channel.count = len(maps)
             if self._first or changed == "layer":
                 self.channel.value = strongest_channel(maps)
         self._first = False

@@ -17,7 +17,7 @@ from ..views import ImageView
 from ..worker import Job
 from .base import Explorer, sentence_of
 from .maps import fitting
-from .unit_settings import LayerChoice, Mosaic, as_network, channel_slider, tiled
+from .unit_settings import Mosaic, as_network, channel_picker, layer_picker, tiled
 
 TILE, GAP, ROOM = 96, 4, 392  # screen pixels of a patch, between two, and of a row of them
 PICTURE = 280  # screen pixels of the picture that a patch is from
@@ -47,8 +47,8 @@ class PatchExplorer(Explorer):
         count: int = 12,
     ):
         self.network = as_network(network)
-        self.layer = LayerChoice(self.network, self.network.preprocess("cat"), layer)
-        self.channel = channel_slider(channel, self.layer.channels[self.layer.value])
+        self.layer = layer_picker(self.network, self.network.preprocess("cat"), layer)
+        self.channel = channel_picker(self.layer.info, channel)
         self.count = SettingSlider(count, 1, 24, _("Patches"), _("How many are shown, at most"))
         is_folder = isinstance(pictures, (str, os.PathLike))
         self._own = None if pictures is None or is_folder else list(pictures)
@@ -80,7 +80,7 @@ class PatchExplorer(Explorer):
         """Look through the pictures for the present unit: at once when the panel is made, then on the worker."""
         if changed == "layer":
             with self.quietly():
-                self.channel.max = self.layer.channels[self.layer.value] - 1
+                self.channel.count = self.layer.info.output_shape[1]
         if self.value is None:
             for step in self._steps():
                 self.value = step.found
@@ -147,6 +147,9 @@ class PatchExplorer(Explorer):
         caption = _("What excites {unit} most in {n} pictures: from {high} down to {low}").format(
             unit=unit, n=found.looked_at, high=high, low=low
         )
+        equal = sum(patch.value == found.patches[0].value for patch in found.patches)
+        if equal > 1:
+            caption += _("; the first {n} are equal, so their order means nothing").format(n=equal)
         self.patches_view.show(self._mosaic.image, alt=caption, caption=caption, pointer=[])
         self._draw_source(0)
 

@@ -18,7 +18,7 @@ from ..worker import Job
 from .base import Explorer, sentence_of, show_if
 from .maps import fitting
 from .top_patches import patch_mosaic
-from .unit_settings import LayerChoice, as_network, channel_slider, kernel_tile, upsampled
+from .unit_settings import as_network, channel_picker, kernel_tile, layer_picker, upsampled
 
 SIDE, ROOM, KERNEL = 224, 496, 96  # screen pixels of a picture, of a row of patches, and of a kernel
 PATCHES = 10
@@ -138,8 +138,8 @@ class UnitExplorer(Explorer):
         self.network = as_network(network)
         self.parts = PARTS if parts is None else tuple(parts)
         self.picture = ImagePicker(image)
-        self.layer = LayerChoice(self.network, self.network.preprocess(self.picture.image), layer)
-        self.channel = channel_slider(channel, self.layer.channels[self.layer.value])
+        self.layer = layer_picker(self.network, self.network.preprocess(self.picture.image), layer)
+        self.channel = channel_picker(self.layer.info, channel)
         self.run = RunControl(_("Draw again"))
         self.run.on_run(lambda: self.attempt(self.start))
         self.views = {part.name: ImageView() for part in self.parts}
@@ -157,7 +157,7 @@ class UnitExplorer(Explorer):
         layer = self.layer.value
         if changed == "layer":
             with self.quietly():
-                self.channel.max = self.layer.channels[layer] - 1
+                self.channel.count = self.layer.info.output_shape[1]
         first = self.value is None
         inputs = self.network.preprocess(self.picture.image)
         maps = feature_maps(self.network, layer, inputs)[0]

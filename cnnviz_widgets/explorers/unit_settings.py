@@ -2,21 +2,18 @@
 
 from dataclasses import dataclass
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 import torch.nn.functional as F
-import traitlets
 from torch import Tensor, nn
 
 from .. import render
-from ..controls import SettingSlider
-from ..controls.sliders import ROW, STYLE
-from ..errors import UnknownLayer, WrongSetting
+from ..controls import ChannelPicker, LayerPicker
+from ..errors import WrongSetting
 from ..i18n import _
-from ..layers import LayerInfo, layer_tree
+from ..layers import LayerInfo
 from ..networks import Network, load_network
-from ..techniques.feature_maps import feature_maps, has_maps
+from ..techniques.feature_maps import feature_maps
 
 PAPER = 255
 
@@ -27,41 +24,16 @@ def as_network(network: Network | nn.Module | None) -> Network:
     return network if isinstance(network, Network) else Network(network)
 
 
-class LayerChoice(widgets.Dropdown):
-    """The layers of a network that have maps, in the order in which they run; `value` is a dotted name.
+def layer_picker(network: Network, inputs: Tensor, layer: str | None) -> LayerPicker:
+    """A picker of the layers of `network` that have maps; without a `layer`, the first activation is chosen.
 
-    Any other value is refused with a sentence: `UnknownLayer`, or `WrongSetting` for a layer without maps.
+    Raises `UnknownLayer`, which names the nearest, and `WrongSetting` for a layer without maps.
     """
-
-    def __init__(self, network: Network, inputs: Tensor, value: str | None):
-        listed = [layer for layer in layer_tree(network, inputs, containers=True) if has_maps(layer.output_shape)]
-        if not listed:
-            message = _("No layer of {name} puts out maps for this picture, with more than one place in each channel.")
-            raise WrongSetting(message.format(name=network.name))
-        value = first_answer(listed) if value is None else value
-        self.channels = {layer.name: layer.output_shape[1] for layer in listed}
-        self._network, self._inputs = network, inputs
-        super().__init__(
-            options=[(layer_title(layer), layer.name) for layer in listed],
-            value=value,
-            description=_("Layer"),
-            tooltip=_("A layer or a block, with its channels, rows and columns"),
-            layout=dict(ROW),
-            style=dict(STYLE),
-        )
-
-    @traitlets.validate("value")
-    def _validate_value(self, proposal: dict) -> str:
-        name = proposal["value"]
-        if name not in self.channels:
-            feature_maps(self._network, str(name), self._inputs)  # says what is wrong with it
-            raise UnknownLayer(_('"{name}" is not among the layers with maps.').format(name=name))
-        return name
-
-
-def layer_title(layer: LayerInfo) -> str:
-    """Name and size of a layer in a list: "stem · 32 × 112 × 112"."""
-    return f"{layer.name} · {' × '.join(map(str, layer.output_shape[1:]))}"
+    picker = LayerPicker(network, inputs, maps_only=True)
+    if layer is not None and layer not in picker.layers:
+        feature_maps(network, layer, inputs)  # says what is wrong with it
+    picker.value = first_answer(list(picker.layers.values())) if layer is None else layer
+    return picker
 
 
 def first_answer(listed: list[LayerInfo]) -> str:
@@ -70,12 +42,13 @@ def first_answer(listed: list[LayerInfo]) -> str:
     return (activations or [layer.name for layer in listed])[0]
 
 
-def channel_slider(channel: int, channels: int) -> SettingSlider:
-    """A slider for the number of a channel. Raises `WrongSetting` for a channel that is not there."""
+def channel_picker(layer: LayerInfo, channel: int) -> ChannelPicker:
+    """A picker of the channels of `layer`. Raises `WrongSetting` for a channel that is not there."""
+    channels = layer.output_shape[1]
     if channel not in range(channels):
-        message = _("The layer has the channels 0 to {last}; there is no channel {channel}.")
-        raise WrongSetting(message.format(last=channels - 1, channel=channel))
-    return SettingSlider(channel, 0, channels - 1, _("Channel"), _("The number of a map of this layer, counted from 0"))
+        message = _("{layer} has the channels 0 to {last}; there is no channel {channel}.")
+        raise WrongSetting(message.format(layer=layer.name, last=channels - 1, channel=channel))
+    return ChannelPicker(channels, channel)
 
 
 @dataclass(frozen=True)

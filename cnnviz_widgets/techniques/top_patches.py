@@ -75,7 +75,8 @@ def top_patches(
 
     `pictures` is a folder, or names, paths or arrays; without it, the pictures of the course. Only answers above zero
     count. Of one picture several patches may be taken, but none whose middle lies inside a stronger one. A picture
-    that cannot be read is left out and named in `refused`.
+    that cannot be read is left out and named in `refused`. Equal answers stand in the order of the pictures: behind an
+    activation with a ceiling (ReLU6) many are equal, and the layer in front of it tells more.
 
     Raises `UnknownLayer`; `WrongSetting` for a channel that is not there or a layer without maps; and `ImageError` for
     a folder without pictures, or when none of them can be read.
