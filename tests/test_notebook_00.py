@@ -10,7 +10,6 @@ import nbformat
 import pytest
 
 from cnnviz_widgets import load_network
-from cnnviz_widgets.networks import available_networks
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = nbformat.read(ROOT / "notebooks" / "00_start_here.ipynb", as_version=4)
@@ -85,8 +84,10 @@ def test_what_is_said_of_the_networks(network):
     assert "about 80, go by torchvision's names" in FLOWING and 75 <= len(models.list_models(module=models)) <= 90
     parameters = sum(parameter.numel() for parameter in network.module.parameters())
     assert f"{parameters / 1e6:.1f} million" == "4.7 million"
-    assert "`efficientnet_lite0` | 4.7 million | 17 MB" in code("available_networks")
-    assert available_networks()[0] == "efficientnet_lite0"
+    names = {}
+    exec(code("known_networks"), names)
+    assert names["rows"][2] == "| `efficientnet_lite0` | 2020 | 4.7 million | 18 MB | yes, with the course |"
+    assert len(names["rows"]) == 2 + 6
 
 
 def test_the_line_for_a_terminal_prints_versions_and_no_paths():
