@@ -92,6 +92,7 @@ class EmbeddingExplorer(Explorer):
         if self.labels.min() < 0 or self.labels.max() >= len(self.names):
             message = _("Labels must be numbers from 0 to {most}, one for each of the names.")
             raise WrongSetting(message.format(most=len(self.names) - 1))
+        self.twin_kind = "png" if self.pictures.ndim == 3 else "jpeg"
         self._pixels = as_codes(self.pictures)
         self._finished: dict[tuple, Embedding] = {}
         self._layers: dict[str, tuple[float, Embedding]] = {}
