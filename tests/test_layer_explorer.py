@@ -9,7 +9,7 @@ from torch import nn
 from cnnviz_widgets import LayerExplorer, Network, images, load_network
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer, WrongSetting
 from cnnviz_widgets.explorers import layers as module_under_test
-from cnnviz_widgets.explorers.layers import DENSITY, GAP, chosen_channels, fitted, shown_layers, spread, strength
+from cnnviz_widgets.explorers.layers import DENSITY, GAP, chosen_channels, fitted, shown_layers, spread
 from cnnviz_widgets.layers import layer_tree
 from cnnviz_widgets.networks import architecture
 from tests.helpers import fingerprint
@@ -274,11 +274,10 @@ def test_the_strongest_channels(panel):
     assert [column for _top, column in places] == [0, 1, 2]
 
 
-def test_strength_is_the_mean_magnitude_of_each_channel():
-    output = torch.stack([torch.full((2, 2), 1.0), torch.tensor([[-8.0, 0], [0, 0]]), torch.zeros(2, 2)])
-    assert strength(output).tolist() == [1.0, 2.0, 0.0]
-    assert strength(torch.tensor([-3.0, 1.0])).tolist() == [3.0, 1.0]
+def test_the_strongest_are_those_with_most_above_zero():
+    output = torch.stack([torch.full((2, 2), 1.0), torch.tensor([[8.0, 0], [0, -9]]), torch.full((2, 2), -5.0)])
     assert chosen_channels(output, 2, "strongest") == [1, 0]
+    assert chosen_channels(torch.tensor([-3.0, 1.0, 2.0]), 2, "strongest") == [2, 1]
 
 
 def test_reset_goes_back_to_the_beginning(panel):

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from .. import images, render
 from ..controls import ImagePicker, SettingChoice, SettingSlider
-from ..controls.sliders import ROW, STYLE
+from ..controls.sliders import ROW
 from ..errors import CnnvizError, UnknownLayer, WrongSetting
 from ..i18n import _
 from ..layers import LayerInfo, find_layer, layer_tree, record
 from ..networks import Network, evaluating, load_network
+from ..techniques.feature_maps import by_strength
 from ..techniques.settings import one_of
 from ..techniques.untrained import untrained
 from ..views import ImageView
@@ -49,7 +50,7 @@ class LayerExplorer(Explorer):
     "relu (2)", … Works on any `Network`, or on a module that takes pixels normalised as for ImageNet.
 
     - `layers`: dotted names; without them four that are spread over the network.
-    - `channels`: how many of each layer, 1 to 8; `which`: "first", or "strongest" by the mean of their magnitude.
+    - `channels`: how many of each layer, 1 to 8; `which`: "first", or "strongest" by the mean of what lies above zero.
     - `weights`: "trained", "untrained" or "both"; both, unless the network is very large.
 
     Raises `UnknownLayer`, which names the nearest, and `WrongSetting` for other settings that cannot be.
@@ -99,7 +100,7 @@ class LayerExplorer(Explorer):
             [(title, name) for name, title in WHICH.items()],
             which,
             _("Which"),
-            _("Strongest: the mean of a map's magnitude is largest"),
+            _("Strongest: what lies above zero, averaged over the map"),
         )
         self.start = SettingSlider(
             0, 0, max(info.output_shape[1] for info in listed) - 1, _("From channel"), _("The first channel shown")
@@ -280,18 +281,13 @@ def layer_outputs(module: nn.Module, inputs: Tensor, names: Sequence[str]) -> di
     return outputs
 
 
-def strength(output: Tensor) -> Tensor:
-    """How strongly each channel of `output` (`[C, H, W]` or `[C]`) responds: the mean of its magnitude, `[C]`."""
-    return output.abs().flatten(1).mean(1) if output.ndim == 3 else output.abs()
-
-
 def chosen_channels(output: Tensor, count: int, which: str, start: int = 0) -> list[int]:
-    """Numbers of at most `count` channels: those from `start` on, or the strongest, the strongest first.
+    """Numbers of at most `count` channels of `[C, H, W]` or `[C]`: those from `start` on, or the strongest in order.
 
     A layer that ends before `start` + `count` gives its last ones.
     """
     if which == "strongest":
-        return strength(output).argsort(descending=True, stable=True)[:count].tolist()
+        return by_strength(output if output.ndim == 3 else output[:, None, None])[:count].tolist()
     first = max(min(start, len(output) - count), 0)
     return list(range(first, min(first + count, len(output))))
 
@@ -392,7 +388,7 @@ class LayerList(widgets.SelectMultiple):
 
 
 def _layer_list(listed: Sequence[LayerInfo], wanted: Sequence[str]) -> LayerList:
-    options = [(f"{info.name} · {' × '.join(map(str, info.output_shape[1:]))}", info.name) for info in listed]
+    options = [(f"{info.name} · {'×'.join(map(str, info.output_shape[1:]))}", info.name) for info in listed]
     return LayerList(
         options=options,
         value=[info.name for info in listed if info.name in wanted],
@@ -400,5 +396,5 @@ def _layer_list(listed: Sequence[LayerInfo], wanted: Sequence[str]) -> LayerList
         description=_("Layers"),
         tooltip=_("Hold Ctrl (or ⌘) or Shift to choose several, by click or with the arrow keys"),
         layout=dict(ROW),
-        style=dict(STYLE),
+        style={"description_width": "46px"},  # the names are long
     )
