@@ -107,12 +107,13 @@ PARTS: tuple[Part, ...] = (
 
 @dataclass(frozen=True)
 class Step:
-    """A drawing for the part called `name`; `index` of `total` parts are done."""
+    """A drawing for the part called `name`, its `last` or one on the way; `index` of `total` parts are done."""
 
     index: int
     total: int
     name: str
     drawing: Drawing | None
+    last: bool = False
 
 
 class UnitExplorer(Explorer):
@@ -190,13 +191,13 @@ class UnitExplorer(Explorer):
             for drawing in part.draw(unit):
                 last = drawing
                 yield Step(done, total, part.name, drawing)
-            yield Step(done + 1, total, part.name, last)
+            yield Step(done + 1, total, part.name, last, last=True)
 
     def _on_step(self, step: Step, _draw: bool) -> None:
         """Show the drawing; a part takes room only while it has one."""
         view, drawing = self.views[step.name], step.drawing
         show_if(drawing is not None, view)
-        if drawing is not None and not view.congested:
+        if drawing is not None and (step.last or not view.congested):
             traits = {"zoom": 1.0, "pixelated": False, "ramp": {}, **drawing.more}
             view.show(drawing.image, kind=drawing.kind, alt=drawing.caption, caption=drawing.caption, **traits)
 
