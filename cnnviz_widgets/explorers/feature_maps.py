@@ -173,7 +173,7 @@ class FeatureMapExplorer(Explorer):
             inputs = self.network.preprocess(image)
         else:
             inputs = _whole(self.network, at_most(image, LONGEST))
-        maps = feature_maps(self.network, layer, inputs)[0]
+        maps = feature_maps(self.network, layer, inputs, call=self.layer.info.calls - 1)[0]
         kernels = kernels_of(self.network, layer, inputs)
         self.value, self._inputs, self._kernels = maps, inputs, kernels
         self._seen = images.to_image(self.network.denormalise(inputs.float()))

@@ -161,7 +161,7 @@ class UnitExplorer(Explorer):
                 self.channel.count = self.layer.info.output_shape[1]
         first = self.value is None
         inputs = self.network.preprocess(self.picture.image)
-        maps = feature_maps(self.network, layer, inputs)[0]
+        maps = feature_maps(self.network, layer, inputs, call=self.layer.info.calls - 1)[0]
         seen = images.to_image(self.network.denormalise(inputs.float()))
         self.value = Unit(self.network, layer, self.channel.value, inputs, seen, maps[self.channel.value])
         if first:

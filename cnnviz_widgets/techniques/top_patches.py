@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .. import images
 from ..errors import ImageError, WrongSetting
 from ..i18n import _
-from ..layers import find_layer, receptive_field
+from ..layers import find_layer, layer_tree, receptive_field
 from ..networks import Network
 from ..receptive import ReceptiveField
 from .feature_maps import feature_maps
@@ -169,6 +169,7 @@ def crop(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
 
 def _steps(network: Network, layer: str, channel: int, sources: list[images.ImageSource], count: int) -> Iterator[Step]:
     field: ReceptiveField | None = None
+    latest: int | None = None
     best: list[Patch] = []
     refused: list[str] = []
     for index, source in enumerate(sources, 1):
@@ -178,7 +179,9 @@ def _steps(network: Network, layer: str, channel: int, sources: list[images.Imag
         except ImageError as error:
             refused.append(f"{name}: {error}")
         else:
-            maps = feature_maps(network, layer, inputs)[0]
+            if field is None:
+                latest = _latest_call(network, layer, inputs)
+            maps = feature_maps(network, layer, inputs, call=latest)[0]
             values = _of_channel(maps, layer, channel)
             field = field or receptive_field(network, inputs, layer)
             new = _patches(network, inputs, values, name, field, count)
@@ -202,6 +205,12 @@ def _patches(
         box = unit_box(field, y, x)
         patches.append(Patch(float(values[y, x]), name, y, x, box, crop(seen, box), seen))
     return patches
+
+
+def _latest_call(network: Network, layer: str, inputs: Tensor) -> int | None:
+    """The number of the layer's latest call in a pass, behind which nothing need be computed."""
+    infos = {info.name: info for info in layer_tree(network, inputs, containers=True)}
+    return infos[layer].calls - 1 if layer in infos else None
 
 
 def _of_channel(maps: Tensor, layer: str, channel: int) -> Tensor:
