@@ -198,7 +198,8 @@ check("vgg_layers.cost", cost)''',
         check=_check_cost,
         hints=(
             _(
-                "A filter is a block of kernel_size × kernel_size × channels_in numbers. There are channels_out of them."
+                "A filter is a block of kernel_size × kernel_size × channels_in numbers. "
+                "There are channels_out of them."
             ),
             _("Each filter has one bias. It is a parameter, but adding it is no multiplication."),
             _("At every place of every output map each weight of the filter is multiplied once."),
