@@ -213,6 +213,24 @@ def test_what_is_added_to_a_shortcut_has_no_kernel_of_its_own():
     assert kernels_of(network, "block2_2", inputs) is None  # here the input is added
 
 
+class AddsInPlace(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.act = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(inplace=True)
+
+    def forward(self, pictures):
+        maps = self.norm(self.conv(pictures))
+        maps += pictures
+        return self.act(maps)
+
+
+def test_what_is_added_in_place_has_no_kernel_either(picture):
+    network = nn.Sequential(AddsInPlace()).eval()
+    assert kernels_of(network, "0.norm", picture)[0] == "0.conv"
+    assert kernels_of(network, "0.act", picture) is None
+    assert kernels_of(network, "0", picture) is None
+
+
 def test_layers_with_maps(picture):
     assert map_layers(chain(), picture) == ("0", "1", "2", "3", "4", "5")
 

@@ -37,9 +37,13 @@ def layer_picker(network: Network, inputs: Tensor, layer: str | None) -> LayerPi
 
 
 def first_answer(listed: list[LayerInfo]) -> str:
-    """The layer that a panel begins with: the first activation, or the first layer where these are functions."""
+    """The layer that a panel begins with: the first activation, or the first layer where these are functions.
+
+    What a network sees is square; an activation with unequal sides has its channels last, and is passed over.
+    """
     activations = [layer.name for layer in listed if "LU" in layer.kind or "swish" in layer.kind.lower()]
-    return (activations or [layer.name for layer in listed])[0]
+    square = {layer.name for layer in listed if layer.output_shape[2] == layer.output_shape[3]}
+    return next((name for name in activations if name in square), listed[0].name)
 
 
 def channel_picker(layer: LayerInfo, channel: int) -> ChannelPicker:

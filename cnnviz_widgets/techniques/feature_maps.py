@@ -96,22 +96,30 @@ def kernels_of(model: Network | nn.Module, layer: str, inputs: Tensor) -> tuple[
     """
     module = as_module(model)
     wanted = find_layer(module, layer)
-    origin: dict[int, tuple[Tensor, nn.Conv2d | None]] = {}
+    # The tensors themselves are kept so that no id is given twice, and their versions since `x += y` keeps the id.
+    made: dict[int, tuple[Tensor, int, nn.Conv2d | None]] = {}
+    entered: dict[nn.Module, nn.Conv2d | None] = {}
 
-    def follow(part: nn.Module, arguments: tuple, output: object) -> None:
-        if isinstance(output, Tensor) and arguments and next(part.children(), None) is None:
-            _given, conv = origin.get(id(arguments[0]), (None, None))
-            kept = part if isinstance(part, nn.Conv2d) else conv if isinstance(part, _CHANNEL_BY_CHANNEL) else None
-            origin[id(output)] = output, kept  # with the tensor itself, so that its id is not given to another
+    def maker(tensor: object) -> nn.Conv2d | None:
+        known, version, conv = made.get(id(tensor), (None, 0, None))
+        return conv if known is not None and known._version == version else None
+
+    def enter(part: nn.Module, arguments: tuple) -> None:
+        entered[part] = maker(arguments[0]) if arguments else None
+
+    def follow(part: nn.Module, _arguments: tuple, output: object) -> None:
+        if isinstance(output, Tensor) and next(part.children(), None) is None:
+            conv = entered.get(part) if isinstance(part, _CHANNEL_BY_CHANNEL) else None
+            made[id(output)] = output, output._version, part if isinstance(part, nn.Conv2d) else conv
         if part is wanted:
             raise _Reached(output)
 
     inputs = _as_the_module_wants(module, inputs)
-    with _hooked(module.modules(), follow), evaluating(module), torch.no_grad():
+    with _hooked(module.modules(), follow, enter), evaluating(module), torch.no_grad():
         try:
             module(inputs)
         except _Reached as reached:
-            conv = origin.get(id(reached.args[0]), (None, None))[1]
+            conv = maker(reached.args[0])
             names = {part: name for name, part in module.named_modules()}
             return None if conv is None else (names[conv], conv.weight.detach().float())
     return None
@@ -143,17 +151,25 @@ class _Reached(BaseException):
 
 
 @contextmanager
-def _hooked(parts: Iterable[nn.Module], hook: Callable[[nn.Module, tuple, object], None]) -> Iterator[None]:
-    """Call `hook(part, arguments, output)` after each forward of `parts` by this thread, inside the `with`."""
+def _hooked(
+    parts: Iterable[nn.Module],
+    hook: Callable[[nn.Module, tuple, object], None],
+    before: Callable[[nn.Module, tuple], None] | None = None,
+) -> Iterator[None]:
+    """Call `hook(part, arguments, output)` after each forward of `parts` by this thread, inside the `with`.
+
+    `before(part, arguments)` is called in front of it.
+    """
     owner = threading.get_ident()
 
-    def mine(part: nn.Module, arguments: tuple, output: object) -> None:
-        if threading.get_ident() == owner:
-            hook(part, arguments, output)
+    def mine(call: Callable[..., None]) -> Callable[..., None]:
+        return lambda *given: call(*given) if threading.get_ident() == owner else None
 
     with ExitStack() as stack:
         for part in parts:
-            stack.callback(part.register_forward_hook(mine).remove)
+            stack.callback(part.register_forward_hook(mine(hook)).remove)
+            if before is not None:
+                stack.callback(part.register_forward_pre_hook(mine(before)).remove)
         yield
 
 
