@@ -14,7 +14,7 @@ from ..controls import RunControl, SettingChoice, SettingSlider
 from ..controls.sliders import ROW, STYLE
 from ..errors import WrongSetting
 from ..i18n import _
-from ..scatter import neighbour_rows, places, scatter, value_colours
+from ..scatter import MARGIN, neighbour_rows, places, scatter, value_colours
 from ..techniques.embedding import (
     PIXELS,
     STARTS,
@@ -31,6 +31,7 @@ from ..worker import Job
 from .base import Explorer, sentence_of, show_if
 
 SIDE, BESIDE = 430, 240  # screen pixels of the map, and of what stands beside it
+SCALE = 60  # screen pixels that the scale of values takes off the map
 DENSITY = 2  # picture pixels for one of the screen
 REACH = 14  # screen pixels from the pointer within which a point is found
 SHOWN = 6  # neighbours of each kind
@@ -97,6 +98,7 @@ class EmbeddingExplorer(Explorer):
         self._finished: dict[tuple, Embedding] = {}
         self._layers: dict[str, tuple[float, Embedding]] = {}
         self._pixel_accuracy = neighbour_accuracy(self._pixels, self.labels)
+        self._side = SIDE if values is None else SIDE - SCALE
         self._places = np.zeros((len(self.labels), 2))
         self._over: int | None = None
         self._drawn_until = self._drawing_took = 0.0
@@ -348,8 +350,10 @@ class EmbeddingExplorer(Explorer):
         points = made.points.numpy()
         values = self.values if self.colour.value == "value" else None
         pictures = self.pictures if self.drawn_as.value == "pictures" else None
-        picture = scatter(points, self.labels, self.names, values=values, pictures=pictures, side=SIDE, density=DENSITY)
-        self._places = places(points, SIDE * DENSITY, 16 * DENSITY)
+        picture = scatter(
+            points, self.labels, self.names, values=values, pictures=pictures, side=self._side, density=DENSITY
+        )
+        self._places = places(points, self._side * DENSITY, MARGIN * DENSITY)
         ramp = {}
         if values is not None:
             _colours, cmap, low, high = value_colours(values)
