@@ -43,9 +43,9 @@ def layer_codes(
 ) -> dict[str, Tensor]:
     """What the layers `names` make of `inputs` `[N, C, H, W]`: for each a matrix `[N, D]`, one row a picture.
 
-    The name "pixels" stands for the inputs themselves, unrolled. Maps `[N, C, H, W]` are unrolled too, or with `pooled`
-    averaged over their places, so that only how strongly each channel speaks is left. The model runs in eval mode without
-    gradients, and its layers are found as in `record`; one that runs several times gives its last output.
+    The name "pixels" stands for the inputs themselves, unrolled. Maps `[N, C, H, W]` are unrolled too, or with
+    `pooled` averaged over their places, so that only how strongly each channel speaks is left. The model runs in eval
+    mode without gradients, and its layers are found as in `record`; one that runs several times gives its last output.
     """
     names = [names] if isinstance(names, str) else list(names)
     layers = [name for name in names if name != PIXELS]
