@@ -39,6 +39,7 @@ tile the picture: 16 × 16 values on 224 × 224. At the border the box hangs ove
 """
 
 SECONDS_A_STEP = 0.07
+BATCH = 8
 LARGEST_BATCH = 16
 
 Pair = int | tuple[int, int]
@@ -124,12 +125,13 @@ def occlusion(
     core: Pair | None = None,
     bounds: Bounds | None = None,
     seed: int = 0,
-    batch_size: int | None = None,
+    batch_size: int = BATCH,
     progress: bool = True,
 ) -> OcclusionMap:
     """How the probability of class `target` changes while a window covers one part of the picture after another.
 
-    Zeiler and Fergus (2014). See `occlusion_steps` for the arguments and errors; `progress` shows a bar.
+    Zeiler and Fergus (2014). See `occlusion_steps` for the arguments and errors; `progress` shows a bar. Nobody waits
+    for a single step here, so `batch_size` is one that is fast and small enough in memory for large networks too.
     """
     from tqdm.auto import tqdm
 
