@@ -125,10 +125,10 @@ class _Memory(threading.Thread):
             return 0
 
     def stop(self) -> int:
-        """Return the peak in bytes."""
+        """Return the peak in bytes; the process must still be there for the last look."""
         self._over.set()
         self.join()
-        return self.peak
+        return max(self.peak, _high_water_mark(self.pid))
 
 
 def _high_water_mark(pid: int) -> int:
