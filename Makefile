@@ -33,7 +33,7 @@ test: $(VENV)/.test
 	$(PY) -m ruff format --check .
 	$(OFFLINE) $(PY) -m pytest tests --ignore=tests/browser
 	$(OFFLINE) $(PY) -m pytest --nbval-lax notebooks
-	$(OFFLINE) $(PY) -m pytest tests/browser
+	$(OFFLINE) $(PY) -m pytest tests/browser --reruns 2
 
 notebooks: $(VENV)/.test
 	$(OFFLINE) $(PY) tools/notebooks.py $(ARGS)

@@ -231,7 +231,7 @@ def test_make_test_checks_everything(make):
         "-m ruff format --check .",
         "-m pytest tests --ignore=tests/browser",
         "-m pytest --nbval-lax notebooks",
-        "-m pytest tests/browser",
+        "-m pytest tests/browser --reruns 2",
     ]
     assert make.printed.count(f'PYTHONPATH="{make.folder}/tools/offline"') == 3
 
