@@ -1,9 +1,8 @@
 """Many codes laid out in the plane: PCA and t-SNE, and numbers that say what such a map is worth.
 
-A code is what a layer makes of one picture, as a row of numbers. t-SNE is that of Laurens van der Maaten and Geoffrey
-Hinton, "Visualizing Data using t-SNE" (2008), with the exact gradient, in steps that can be watched and stopped, which
-scikit-learn's cannot. Affinities, start, learning rate, momentum and exaggeration are those of its
-`TSNE(method="exact")`; the default there is 1,000 iterations.
+A code is what a layer makes of one picture, as a row of numbers. t-SNE (Laurens van der Maaten and Geoffrey Hinton,
+"Visualizing Data using t-SNE", 2008) is openTSNE's, which goes on from where it stopped and so can be watched and
+stopped; scikit-learn's cannot. PCA and trustworthiness are scikit-learn's.
 """
 
 import math
@@ -22,12 +21,11 @@ from ..layers import record
 from ..networks import Network, as_module, evaluating
 from .settings import one_of, whole_number
 
-MOST = 5000  # points; the exact gradient looks at every pair of them
+MOST = 5000  # points; the distances of all pairs are looked at
 EXAGGERATED = 250  # iterations at the beginning in which like points pull harder
 EXAGGERATION = 12.0
 STARTS = {"pca": _("PCA"), "random": _("random")}
-BLOCK = 128  # codes whose affinities are found at once
-WORK = 1e7  # pairs of points that one step may look at: some 50 ms
+WORK = 10_000  # points that one step may move, each once an iteration: some 50 ms
 PIXELS = "pixels"
 CROPPED = ("cat", "coffee", "astronaut", "rocket", "motorcycle", "camera", "brick", "grass", "gravel", "china")
 
@@ -117,24 +115,21 @@ def as_codes(codes: Tensor | np.ndarray, least: int = 3) -> Tensor:
 def pca(codes: Tensor | np.ndarray, components: int = 2) -> tuple[Tensor, Tensor]:
     """The codes `[N, D]` in the directions in which they differ most, and the share of the variance of each.
 
-    Points float64 `[N, components]` around 0, shares `[components]` of 1. Directions are told from their opposites as
-    in scikit-learn: the largest weight is positive. Components beyond what the codes differ in are 0.
+    Points float64 `[N, components]` around 0, shares `[components]` of 1, by scikit-learn. Components beyond what the
+    codes differ in are 0.
     """
-    matrix = as_codes(codes, least=2)
+    from sklearn.decomposition import PCA
+
+    matrix = as_codes(codes, least=2).numpy()
     components = whole_number(_("number of components"), components, 1)
-    centred = matrix - matrix.mean(0)
-    wide = centred.shape[1] > len(centred)
-    variances, vectors = torch.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
-    variances, vectors = variances.flip(0)[:components].clamp(min=0), vectors.flip(1)[:, :components]
-    if wide:
-        vectors = centred.T @ vectors
-        vectors = vectors / vectors.norm(dim=0).clamp(min=1e-12)
-    signs = vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
-    total = centred.square().sum().clamp(min=1e-300)
-    points = centred @ (vectors * signs)
-    points = points * (variances > 1e-12 * total)
-    missing = components - points.shape[1]
-    return torch.nn.functional.pad(points, (0, missing)), torch.nn.functional.pad(variances / total, (0, missing))
+    count = min(components, *matrix.shape)
+    points, shares = np.zeros((len(matrix), components)), np.zeros(components)
+    if np.ptp(matrix, axis=0).any():
+        solver = "arpack" if count < min(matrix.shape) else "full"
+        found = PCA(count, svd_solver=solver, random_state=0)
+        points[:, :count] = found.fit_transform(matrix)
+        shares[:count] = found.explained_variance_ratio_
+    return torch.from_numpy(points), torch.from_numpy(shares)
 
 
 # ------------------------------------------------------------------------------------------------------------- t-SNE
@@ -143,7 +138,7 @@ class TsneStep:
     """The map after `index` of `total` iterations.
 
     `points` is float32 `[N, 2]`. `divergence` is the Kullback-Leibler divergence of the map's affinities from those of
-    the codes, in nats, without the exaggeration of the first iterations; NaN while these are not known.
+    the codes, in nats, without the exaggeration of the first iterations; NaN before these.
     """
 
     index: int
@@ -176,39 +171,31 @@ def tsne_steps(
     seed: int = 0,
     iterations: int = 500,
 ) -> Iterator[TsneStep]:
-    """t-SNE of codes `[N, D]`, a few iterations a step; the first steps, while affinities are found, are the start.
+    """t-SNE of codes `[N, D]`, a few iterations a step; the first step is the start, while affinities are not known.
 
     `perplexity`, below N, is how many neighbours each point attends to. `start` is "pca", "random" (drawn from `seed`,
     which matters for nothing else), or points `[N, 2]`. Like points pull 12 times as hard in the first 250 iterations.
-    Raises `WrongSetting` for settings that make no sense.
+    Repulsion is counted after Joshua Barnes and Piet Hut: far groups of points as one. Raises `WrongSetting` for
+    settings that make no sense.
     """
+    import openTSNE
+
     matrix = as_codes(codes)
     total = whole_number(_("number of iterations"), iterations, 1)
     _check_perplexity(perplexity, len(matrix))
     points = _first_points(matrix, start, seed)
-    rows = []
-    for block in squared_distances(matrix).fill_diagonal_(math.inf).split(BLOCK):
-        yield TsneStep(0, total, points, math.nan)
-        rows.append(_attention(block, perplexity))
-    P = torch.cat(rows)
-    P = ((P + P.T) / (2 * len(P))).float()
-    own = float(torch.special.xlogy(P, P).sum())
-    rate = max(len(matrix) / EXAGGERATION / 4, 50.0)
-    pulls = _Pulls(P)
-    yield TsneStep(0, total, points, pulls.divergence(points, own))
-    at_once = int(min(max(WORK // len(matrix) ** 2, 1), 10))
-    velocity, gains = torch.zeros_like(points), torch.ones_like(points)
-    for index in range(total):
+    yield TsneStep(0, total, points.float(), math.nan)
+    nearest = openTSNE.affinity.PerplexityBasedNN(matrix.numpy(), perplexity, method="exact")
+    moving = openTSNE.TSNEEmbedding(points.numpy(), nearest, negative_gradient_method="bh")
+    at_once = min(max(WORK // len(matrix), 1), 10)
+    index = 0
+    while index < total:
         early = index < EXAGGERATED
-        if index == EXAGGERATED:
-            velocity, gains = torch.zeros_like(points), torch.ones_like(points)
-        gradient = pulls(points, EXAGGERATION if early else 1.0)
-        against = velocity * gradient < 0
-        gains = torch.where(against, gains + 0.2, gains * 0.8).clamp(min=0.01)
-        velocity = (0.5 if early else 0.8) * velocity - rate * gains * gradient
-        points = points + velocity
-        if (index + 1) % at_once == 0 or index + 1 == total:
-            yield TsneStep(index + 1, total, points, pulls.divergence(points, own))
+        goal = min(index + at_once, min(EXAGGERATED, total) if early else total)
+        phase = {"exaggeration": EXAGGERATION, "momentum": 0.5} if early else {"momentum": 0.8}
+        moving.optimize(goal - index, inplace=True, **phase)
+        index = goal
+        yield TsneStep(index, total, torch.from_numpy(np.array(moving, np.float32)), float(moving.kl_divergence))
 
 
 def tsne(
@@ -233,52 +220,6 @@ def tsne(
         return deque(map(counted, steps), maxlen=1).pop()
 
 
-class _Pulls:
-    """The gradient of the divergence from affinities P `[N, N]`; keeps the room that it computes in."""
-
-    def __init__(self, P: Tensor) -> None:
-        self.P = P
-        self._W, self._M = torch.empty_like(P), torch.empty_like(P)
-
-    def _nearness(self, points: Tensor) -> Tensor:
-        """1 / (1 + squared distance) for every pair, 0 for a point with itself."""
-        squares = points.square().sum(1)
-        W = torch.addmm(squares[None] + 1, points, points.T, alpha=-2, out=self._W)
-        W.add_(squares[:, None]).clamp_(min=1).reciprocal_().fill_diagonal_(0)
-        return W
-
-    def __call__(self, points: Tensor, exaggeration: float) -> Tensor:
-        W = self._nearness(points)
-        M = torch.mul(W, -1 / float(W.sum()), out=self._M).add_(self.P, alpha=exaggeration).mul_(W)
-        return 4 * (M.sum(1, keepdim=True) * points - M @ points)
-
-    def divergence(self, points: Tensor, own: float) -> float:
-        """The sum of P log(P / Q), where `own` is that of P log P."""
-        W = self._nearness(points)
-        total = math.log(float(W.sum()))
-        W.fill_diagonal_(1).log_()
-        return own - float(torch.mul(W, self.P, out=self._M).sum()) + total * float(self.P.sum())
-
-
-def affinities(codes: Tensor | np.ndarray, perplexity: float = 30.0) -> Tensor:
-    """How much each pair of codes `[N, D]` belongs together: float64 `[N, N]`, symmetric, 0 on the diagonal, sum 1.
-
-    Around each code stands a bell as wide as gives its neighbours the wanted `perplexity`: 2 to the power of their
-    entropy in bits, so many neighbours it attends to. Both directions of a pair are averaged. Raises `WrongSetting`
-    unless the perplexity lies between 1 and the number of codes.
-    """
-    conditional = neighbour_probabilities(codes, perplexity)
-    return (conditional + conditional.T) / (2 * len(conditional))
-
-
-def neighbour_probabilities(codes: Tensor | np.ndarray, perplexity: float = 30.0) -> Tensor:
-    """For each code (row) how it shares its attention among the others: float64 `[N, N]`, rows sum to 1."""
-    matrix = as_codes(codes)
-    _check_perplexity(perplexity, len(matrix))
-    squared = squared_distances(matrix).fill_diagonal_(math.inf)
-    return torch.cat([_attention(rows, perplexity) for rows in squared.split(BLOCK)])
-
-
 def _check_perplexity(perplexity: float, count: int) -> None:
     is_number = isinstance(perplexity, (int, float)) and not isinstance(perplexity, bool)
     if not is_number or not 1 <= perplexity < count:
@@ -286,41 +227,19 @@ def _check_perplexity(perplexity: float, count: int) -> None:
         raise WrongSetting(message.format(count=count, value=perplexity))
 
 
-def _attention(squared: Tensor, perplexity: float) -> Tensor:
-    """Weights of the perplexity, falling with the `squared` distances `[n, N]`; a point's own is infinite."""
-    squared = squared - squared.amin(1, keepdim=True)
-    typical = squared.kthvalue(min(int(perplexity) + 1, squared.shape[1] - 1), dim=1, keepdim=True).values
-    squared = squared / typical.clamp(min=1e-12 * typical.max().item() + 1e-300)
-    finite = squared.where(squared.isfinite(), 0.0)
-    wanted = math.log(perplexity)
-    low, high = torch.full_like(typical, -40.0), torch.full_like(typical, 40.0)
-    x = torch.zeros_like(typical)  # the logarithm of the bell's sharpness; entropy falls with it
-    for _round in range(60):
-        weights = torch.exp(-x.exp() * squared)
-        total = weights.sum(1, keepdim=True)
-        mean = (weights * finite).sum(1, keepdim=True) / total
-        excess = total.log() + x.exp() * mean - wanted
-        if excess.abs().max() < 1e-6:
-            break
-        spread = (weights * finite.square()).sum(1, keepdim=True) / total - mean.square()
-        low, high = torch.where(excess > 0, x, low), torch.where(excess > 0, high, x)
-        newton = x + excess / ((2 * x).exp() * spread).clamp(min=1e-12)
-        x = torch.where((newton > low) & (newton < high), newton, (low + high) / 2)
-    return weights / total
-
-
 def _first_points(matrix: Tensor, start: str | Tensor | np.ndarray, seed: int) -> Tensor:
+    """The points, float64 `[N, 2]`, that a map begins at."""
     if isinstance(start, str):
         if one_of(_("start"), start, STARTS) == "random":
             generator = torch.Generator().manual_seed(whole_number(_("seed"), seed, 0))
-            return 1e-4 * torch.randn(len(matrix), 2, generator=generator)
+            return 1e-4 * torch.randn(len(matrix), 2, generator=generator, dtype=torch.float64)
         points = pca(matrix)[0]
-        return (points / points[:, 0].std(correction=0).clamp(min=1e-12) * 1e-4).float()
-    points = torch.as_tensor(np.asarray(start)).float()
+        return points / points[:, 0].std(correction=0).clamp(min=1e-12) * 1e-4
+    points = torch.as_tensor(np.asarray(start)).double()
     if points.shape != (len(matrix), 2) or not points.isfinite().all():
         message = _("Points to start from must be finite and of shape {wanted}, not {shape}.")
         raise WrongSetting(message.format(wanted=(len(matrix), 2), shape=tuple(points.shape)))
-    return points.clone()
+    return points
 
 
 # -------------------------------------------------------------------------------------------- what the map is worth
