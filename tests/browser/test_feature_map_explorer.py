@@ -52,15 +52,18 @@ def test_pointing_clicking_and_the_keyboard(open_notebook):
     ]  # fmt: skip
     notebook.wait_for("(explorer.channel.value, explorer.unit)", [5, [40, 60]])
     began = time.monotonic()
-    frame.click(position=place(5, 80, 20))
+    clicked = place(5, 80, 20)
+    frame.click(position=clicked)
     page.wait_for_function("rect => rect().getAttribute('x') === '40'".replace("rect()", _RECT), arg=None)
     print(f"click to receptive field, the next: {1e3 * (time.monotonic() - began):.0f} ms")
 
     # With the keyboard: arrows move the pointer, Enter clicks.
+    before = [int(clicked["x"]), int(clicked["y"])]
+    notebook.wait_for("explorer.mosaic_view.pointer", before)
     frame.focus()
     page.keyboard.press("ArrowRight")
-    notebook.wait_for("explorer.mosaic_view.pointer != []", True)
-    before = notebook.eval("explorer.mosaic_view.pointer")
+    before[0] += 1
+    notebook.wait_for("explorer.mosaic_view.pointer", before)
     page.keyboard.press("Shift+ArrowDown")
     notebook.wait_for("explorer.mosaic_view.pointer", [before[0], before[1] + 4])
     page.keyboard.press("Enter")
