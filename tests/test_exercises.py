@@ -24,6 +24,7 @@ from cnnviz_widgets.exercises import (
     hint,
     solution,
 )
+from cnnviz_widgets.exercises._compare import parts
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
@@ -148,6 +149,7 @@ def registered():
 
 DEMO_NAMES = [f"demo.{exercise.name}" for exercise in DEMO]
 each = pytest.mark.parametrize("name", [*registered(), *DEMO_NAMES])
+each_registered = pytest.mark.parametrize("name", registered())
 
 
 @each
@@ -247,8 +249,69 @@ def test_an_error_inside_the_readers_function_becomes_a_message(demo):
 
 
 def test_an_answer_of_another_kind_becomes_a_message(demo):
-    assert check("demo.running_sum", 3).message.startswith("this kind of answer (int) cannot be checked. TypeError")
+    assert check("demo.direction", 3).message.startswith("this kind of answer (int) cannot be checked. IndexError")
     assert "made of numbers" in check("demo.size", "six").message
+
+
+@pytest.mark.parametrize("answer", [3, "running_sum", [3, 4, 8], np.ones(5), torch.ones(5)])
+def test_a_result_in_place_of_a_function_is_told_apart(answer, demo):
+    message = check("demo.running_sum", answer).message
+    assert "asks for a function" in message
+    assert "running_sum and not running_sum(…)" in message
+
+
+# What a reader's function may give back by mistake, in place of the right thing
+
+RETURNED = ["abc", [], [[1, 2], [3]], float("nan"), torch.ones(3, requires_grad=True), (1, 2, 3, 4, 5, 6), object()]
+
+
+@each_registered
+@pytest.mark.parametrize("returned", RETURNED, ids=lambda returned: type(returned).__name__)
+def test_whatever_a_function_returns_is_answered_in_words(name, returned):
+    if not find(name).asks_for_a_function:
+        pytest.skip("asks for no function")
+    assert_refused(name, lambda *args, **options: returned)
+
+
+@each_registered
+def test_right_numbers_pass_as_a_list_and_as_a_tensor_with_gradients(name):
+    reference = find(name).reference()
+    if not find(name).asks_for_a_function or isinstance(reference, torch.nn.Module):
+        pytest.skip("asks for no function")
+
+    def as_list(*args, **options):
+        result = reference(*args, **options)
+        return result.tolist() if hasattr(result, "tolist") else result
+
+    def as_tensor(*args, **options):
+        result = reference(*args, **options)
+        if isinstance(result, torch.nn.Module):
+            return result
+        return torch.as_tensor(result, dtype=torch.float64).requires_grad_()
+
+    for answer in (as_list, as_tensor):
+        result = check(name, answer)
+        assert result.passed, result.message
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        (3, r"should return 2 numbers, \(size, stride\), but returns 3\."),
+        ((1, 2, 3), r"returns \(1, 2, 3\)"),
+        ("ab", "returns 'ab'"),
+        (None, "returns None"),
+        (np.arange(90), "…"),
+    ],
+)
+def test_parts_names_what_is_to_be_returned(result, says):
+    with pytest.raises(Wrong, match=says):
+        parts(result, "size, stride")
+
+
+def test_parts_takes_whatever_holds_as_many_numbers():
+    for result in ((3, 2), [3.0, np.int64(2)], np.array([3, 2]), torch.tensor([3.0, 2.0], requires_grad=True)):
+        assert parts(result, "size, stride") == (3.0, 2.0)
 
 
 def test_hints_come_one_by_one_and_the_last_stays(demo):

@@ -23,7 +23,7 @@ def expect_close(actual: object, expected: object, what: str = "", tolerance: fl
     *how* the answer is wrong: its shape, zeros, a flip, a transpose, a shift, a factor or a constant too much.
     """
     what = what or _("Your answer")
-    expected, actual = np.asarray(expected, float), _numbers(actual, what)
+    expected, actual = np.asarray(expected, float), numbers(actual, what)
     if actual.shape != expected.shape:
         message = _("{what} has shape {actual}, but should have {expected}.")
         raise Wrong(message.format(what=what, actual=actual.shape, expected=expected.shape))
@@ -35,7 +35,31 @@ def expect_close(actual: object, expected: object, what: str = "", tolerance: fl
     raise Wrong(_what_is_wrong(actual, expected, what, allowed))
 
 
-def _numbers(values: object, what: str) -> np.ndarray:
+def parts(result: object, names: str) -> tuple[float, ...]:
+    """The numbers of a result that is made of several; `Wrong` unless there are as many as `names` names.
+
+    `names` is what the starter returns, such as "size, stride".
+    """
+    count = len(names.split(","))
+    if hasattr(result, "detach"):
+        result = result.detach().cpu().numpy()
+    try:
+        found = tuple(float(part) for part in result)
+    except (TypeError, ValueError):
+        found = ()
+    if len(found) != count:
+        message = _("Your function should return {count} numbers, ({names}), but returns {result}.")
+        raise Wrong(message.format(count=count, names=names, result=_shortened(result)))
+    return found
+
+
+def _shortened(result: object) -> str:
+    text = " ".join(repr(result).split())
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def numbers(values: object, what: str) -> np.ndarray:
+    """`values`, a number, array, tensor or list, as an array of float; `Wrong`, which names `what`, if it is none."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     try:

@@ -69,6 +69,11 @@ class Exercise:
         """The name that starter and solution give to the answer."""
         return self.defines or _last_defined(self.solution_source)
 
+    @property
+    def asks_for_a_function(self) -> bool:
+        """Whether the starter defines the answer as a function."""
+        return f"def {self.answer_name}(" in self.starter
+
     def reference(self) -> object:
         """The answer of the solution, from running its text."""
         return self.run(self.solution_source)
@@ -91,6 +96,8 @@ def check(name: str, answer: object = None) -> Result:
     try:
         if _missing(answer):
             raise NotAttempted
+        if exercise.asks_for_a_function and not callable(answer):
+            raise Wrong(_no_function(exercise, answer))
         exercise.check(_guarded(answer) if inspect.isroutine(answer) else answer)
     except NotAttempted:
         return Result(name, False, False, _("not attempted yet"))
@@ -171,6 +178,13 @@ def _guarded(function: Callable) -> Callable:
         return result
 
     return guarded
+
+
+def _no_function(exercise: Exercise, answer: object) -> str:
+    message = _(
+        "this exercise asks for a function, and you gave it {kind}. Give the function itself, {name} and not {name}(…)."
+    )
+    return message.format(kind=type(answer).__name__, name=exercise.answer_name)
 
 
 def _raised(function: Callable, error: Exception) -> str:

@@ -2,12 +2,11 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from .. import images
 from ..i18n import _
 from ..techniques.pooling import pool, relative_change
-from ._compare import Wrong, expect_close
+from ._compare import Wrong, expect_close, numbers
 from ._framework import Exercise, Misreading
 
 STEADIER = 0.8  # the change by a shift that is allowed, as a share of that of maximum pooling
@@ -22,21 +21,19 @@ def hard_tanh(x):
 
 def _check_hard_tanh(answer: object) -> None:
     x = np.array([[-30.0, -1.2, -1.0, -0.6], [0.0, 0.3, 1.0, 2.5]])
-    expected = np.clip(x, -1, 1)
-    actual = answer(x.copy())
+    what, expected = _("Your function of [[−30, −1.2, −1, −0.6], [0, 0.3, 1, 2.5]]"), np.clip(x, -1, 1)
+    actual = numbers(answer(x.copy()), what)
     if _same(actual, np.tanh(x)):
         raise Wrong(
             _("That is tanh, which bends everywhere: 0.3 becomes 0.29. Between −1 and 1 nothing should change.")
         )
     if _same(actual, np.clip(x, 0, 1)):
         raise Wrong(_("Your function is bounded by 0 and 1; −0.6 should stay −0.6, and −30 become −1."))
-    expect_close(actual, expected, _("Your function of [[−30, −1.2, −1, −0.6], [0, 0.3, 1, 2.5]]"))
+    expect_close(actual, expected, what)
 
 
-def _same(actual: object, expected: np.ndarray) -> bool:
-    if isinstance(actual, Tensor):
-        actual = actual.detach().numpy()
-    return np.shape(actual) == expected.shape and np.allclose(np.asarray(actual, float), expected)
+def _same(actual: np.ndarray, expected: np.ndarray) -> bool:
+    return actual.shape == expected.shape and np.allclose(actual, expected)
 
 
 def _one_number_at_a_time(x):
@@ -88,13 +85,13 @@ def pool_windows(image, size, stride):
 
 
 def _check_pool_windows(answer: object) -> None:
-    numbers = np.random.default_rng(2)
+    generator = np.random.default_rng(2)
     for shape, size, stride in (((6, 8), 2, 2), ((7, 9), 3, 3), ((7, 10), 3, 2), ((9, 8), 2, 4), ((5, 6), 4, 1)):
-        image = numbers.normal(size=shape)
+        image = generator.normal(size=shape)
         what = _("With {h} × {w} pixels, size={size} and stride={stride}, the result").format(
             h=shape[0], w=shape[1], size=size, stride=stride
         )
-        actual = answer(image.copy(), size, stride)
+        actual = numbers(answer(image.copy(), size, stride), what)
         if _same(actual, _pooled(image, size, stride, "average")):
             raise Wrong(_("{what} is the mean of each window, not its largest number.").format(what=what))
         if (
@@ -105,7 +102,7 @@ def _check_pool_windows(answer: object) -> None:
             raise Wrong(_("{what} has the shape that stride={size} would give.").format(what=what, size=size))
         expect_close(actual, _pooled(image, size, stride), what)
         below = _pooled(image - 9, size, stride)
-        if _same(answer(image - 9, size, stride), np.maximum(below, 0)):
+        if _same(numbers(answer(image - 9, size, stride), what), np.maximum(below, 0)):
             raise Wrong(_("Where all numbers are negative, the largest is negative as well; yours is 0."))
         expect_close(answer(image - 9, size, stride), below, what)
 
@@ -182,7 +179,7 @@ def _check_steady_pool(answer: object) -> None:
     _check_place(answer)
     for name in ("cat", "grass"):
         image = images.greyscale(images.load(name))
-        still, largest, mean = _numbers(answer, image), _pooled(image, 2, 2), _pooled(image, 2, 2, "average")
+        still, largest, mean = _halved(answer, image), _pooled(image, 2, 2), _pooled(image, 2, 2, "average")
         contrast = still.std() / mean.std()
         if contrast < CONTRAST:
             message = _(
@@ -192,7 +189,7 @@ def _check_steady_pool(answer: object) -> None:
             raise Wrong(message.format(name=name, share=contrast, least=CONTRAST))
         for shift in ((0, 1), (1, 0)):
             moved = np.roll(image, shift, (0, 1))
-            change = _change(still, _numbers(answer, moved)) / _change(largest, _pooled(moved, 2, 2))
+            change = _change(still, _halved(answer, moved)) / _change(largest, _pooled(moved, 2, 2))
             if change > STEADIER:
                 message = _(
                     "A shift of the picture {name!r} by one pixel changes your result by {share:.0%} of what it "
@@ -201,10 +198,9 @@ def _check_steady_pool(answer: object) -> None:
                 raise Wrong(message.format(name=name, share=change, most=STEADIER))
 
 
-def _numbers(answer: object, image: np.ndarray) -> np.ndarray:
+def _halved(answer: object, image: np.ndarray) -> np.ndarray:
     """The reader's result for `image`, if it is an array of numbers of half its sides."""
-    result = answer(image.copy())
-    result = np.asarray(result.detach() if isinstance(result, Tensor) else result, float)
+    result = numbers(answer(image.copy()), _("Your result"))
     expected = (image.shape[0] // 2, image.shape[1] // 2)
     if result.shape != expected:
         message = _("A picture of shape {shape} should become {expected}, half of each side; yours has shape {actual}.")
@@ -217,7 +213,7 @@ def _numbers(answer: object, image: np.ndarray) -> np.ndarray:
 def _check_blank(answer: object) -> None:
     """A picture of one brightness keeps it: this refuses zeros, factors and offsets."""
     for brightness in (0.25, 1.0):
-        result = _numbers(answer, np.full((16, 20), brightness, np.float32))
+        result = _halved(answer, np.full((16, 20), brightness, np.float32))
         if not np.allclose(result, brightness, atol=1e-3):
             message = _(
                 "A picture that is {brightness} everywhere should stay so; yours goes from {low:.3g} to {high:.3g}."
@@ -229,7 +225,7 @@ def _check_place(answer: object) -> None:
     """A bright square stays where it was: this refuses what is flipped, moved, or the same for every picture."""
     image = np.zeros((48, 64), np.float32)
     image[6:18, 10:22] = 1
-    result = _numbers(answer, image)
+    result = _halved(answer, image)
     if np.ptp(result) < 0.5:
         raise Wrong(_("A white square on black should still be seen; your result is nearly the same everywhere."))
     rows, columns = np.indices(result.shape)

@@ -8,7 +8,7 @@ from torch import Tensor
 from .. import images
 from ..i18n import _
 from ..techniques.convolution import convolve, kernel
-from ._compare import Wrong, expect_close
+from ._compare import Wrong, expect_close, numbers
 from ._framework import Exercise, Misreading
 
 LARGEST = 61  # pixels of a side of the eye finder
@@ -20,7 +20,7 @@ NEAR = 30  # pixels from the middle of an eye that still count as the eye
 def _check_shift(answer: object) -> None:
     expected = np.zeros((5, 5))
     expected[2, 0] = 1
-    moved = np.asarray(answer, float)
+    moved = numbers(answer, _("Your kernel"))
     if moved.shape == expected.shape and moved.sum() == 1 and (moved != 0).sum() == 1:
         right, down = 2 - np.argwhere(moved)[0][::-1]
         if (right, down) != (2, 0):
@@ -84,15 +84,15 @@ def slide_padded(image, kernel, stride=1, padding=0):
 
 
 def _check_slide_padded(answer: object) -> None:
-    numbers = np.random.default_rng(0)
-    image = numbers.normal(size=(7, 9))
+    generator = np.random.default_rng(0)
+    image = generator.normal(size=(7, 9))
     for shape, stride, padding in (((3, 3), 1, 0), ((3, 3), 1, 1), ((3, 3), 2, 0), ((2, 4), 3, 2)):
-        weights = numbers.normal(size=shape)
+        weights = generator.normal(size=shape)
         expected = _response(image, weights, stride, padding)
         what = _("With a kernel of {h} × {w}, stride={stride} and padding={padding}, the response").format(
             h=shape[0], w=shape[1], stride=stride, padding=padding
         )
-        actual = answer(image.copy(), weights.copy(), stride=stride, padding=padding)
+        actual = numbers(answer(image.copy(), weights.copy(), stride=stride, padding=padding), what)
         if _same(actual, _response(image, np.flip(weights), stride, padding)):
             raise Wrong(_("{what} is that of the kernel turned by 180 degrees.").format(what=what))
         if stride > 1 and _same(actual, _response(image, weights, 1, padding)[: len(expected), : expected.shape[1]]):
@@ -102,12 +102,12 @@ def _check_slide_padded(answer: object) -> None:
 
 
 def _response(image: np.ndarray, weights: np.ndarray, stride: int, padding: int) -> np.ndarray:
-    inputs, filters = (torch.tensor(np.ascontiguousarray(numbers))[None, None] for numbers in (image, weights))
+    inputs, filters = (torch.tensor(np.ascontiguousarray(values))[None, None] for values in (image, weights))
     return convolve(inputs, filters, stride, padding)[0, 0].numpy()
 
 
-def _same(actual: object, expected: np.ndarray) -> bool:
-    return np.shape(actual) == expected.shape and np.allclose(np.asarray(actual, float), expected)
+def _same(actual: np.ndarray, expected: np.ndarray) -> bool:
+    return actual.shape == expected.shape and np.allclose(actual, expected)
 
 
 def _without_padding(image, kernel, stride=1, padding=0):
@@ -179,9 +179,7 @@ def _check_eye_finder(answer: object) -> None:
 
 
 def _kernel_of(answer: object) -> Tensor:
-    if hasattr(answer, "detach"):
-        answer = answer.detach().cpu()
-    weights = torch.tensor(np.asarray(answer, float)).float()
+    weights = torch.tensor(numbers(answer, _("Your filter"))).float()
     size = weights.shape[-1] if weights.ndim else 0
     if tuple(weights.shape) != (3, size, size) or not 1 <= size <= LARGEST:
         message = _(

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from functools import cache
 
-import numpy as np
-
 from ..errors import CnnvizError
 from ..i18n import _
-from ._compare import Wrong, expect_close
+from ._compare import Wrong, expect_close, parts
 from ._framework import Exercise, Misreading
 
 # 1: how much a unit sees
@@ -52,9 +50,7 @@ def _whole_kernels(layers: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 def _check_field(answer: object) -> None:
     for chain in CHAINS:
-        result = np.asarray(answer(list(chain)), float)
-        expect_close(result.shape, (2,), _("The shape of what you return"))
-        size, stride = result
+        size, stride = parts(answer(list(chain)), "size, stride")
         right = field(chain)
         case = _("for the chain {chain}").format(chain=chain)
         if (size, stride) == right[::-1] and size != stride:
@@ -102,11 +98,8 @@ def _centred(y: int, x: int, size: int, stride: int, _offset: int, height: int, 
 
 def _check_box(answer: object) -> None:
     for place in PLACES:
-        result = np.asarray(answer(*place), float)
-        expect_close(result.shape, (4,), _("The shape of what you return"))
-        right = box(*place)
+        found, right = parts(answer(*place), "top, left, bottom, right"), box(*place)
         case = "box({})".format(", ".join(map(str, place)))
-        found = tuple(result.tolist())
         if found == right:
             continue
         if found == (right[1], right[0], right[3], right[2]):
@@ -122,7 +115,7 @@ def _check_box(answer: object) -> None:
         if found == _centred(*place):
             message = _("{case} lies as if unit (0, 0) looked at the corner; where its field begins is the offset.")
             raise Wrong(message.format(case=case))
-        expect_close(result, right, case)
+        expect_close(found, right, case)
 
 
 # 3: a unit of the cat's own
@@ -175,7 +168,7 @@ def _check_unit(answer: object) -> None:
 EXERCISES = (
     Exercise(
         name="field",
-        question="How large a part of the picture does a unit behind a chain of layers see?",
+        question=_("How large a part of the picture does a unit behind a chain of layers see?"),
         starter='''def field(layers):
     """(size, stride) of what a unit behind all `layers` sees of the picture; each is (kernel, stride)."""
     size, jump = 1, 1  # a pixel sees itself; the next pixel lies 1 further
@@ -189,9 +182,9 @@ check("feature_maps.field", field)''',
         solution=field,
         check=_check_field,
         hints=(
-            "Two neighbouring units of the map before are `jump` pixels of the picture apart.",
-            "A kernel of k cells reaches over k − 1 such steps beyond what one unit before it sees.",
-            "size grows by (kernel − 1) · jump; then jump is multiplied by the stride. The order matters.",
+            _("Two neighbouring units of the map before are `jump` pixels of the picture apart."),
+            _("A kernel of k cells reaches over k − 1 such steps beyond what one unit before it sees."),
+            _("size grows by (kernel − 1) · jump; then jump is multiplied by the stride. The order matters."),
         ),
         misreadings=(
             Misreading("leaves the strides out", _without_jump, "leaves the strides out"),
@@ -199,11 +192,13 @@ check("feature_maps.field", field)''',
             Misreading("adds whole kernels", _whole_kernels, "whole kernels"),
             Misreading("gives stride and size", lambda layers: field(layers)[::-1], "changed places"),
         ),
-        praise="right. Every stride of 2 doubles the step of all layers behind it, which is why fields grow so fast.",
+        praise=_(
+            "right. Every stride of 2 doubles the step of all layers behind it, which is why fields grow so fast."
+        ),
     ),
     Exercise(
         name="box",
-        question="Which pixels does the unit in row y and column x see?",
+        question=_("Which pixels does the unit in row y and column x see?"),
         starter='''def box(y, x, size, stride, offset, height, width):
     """(top, left, bottom, right) of what the unit in row `y`, column `x` sees of a picture; the last two exclusive."""
     top, left, bottom, right = ..., ..., ..., ...
@@ -214,9 +209,9 @@ check("feature_maps.box", box)''',
         solution=box,
         check=_check_box,
         hints=(
-            "The field of unit (0, 0) begins at `offset`, in rows and in columns, and each step moves it by `stride`.",
-            "Rows first: top = offset + y · stride, and bottom = top + size.",
-            "No pixel has a number below 0, or of height (width) and above: max and min cut the box there.",
+            _("The field of unit (0, 0) begins at `offset`, in rows and in columns; each step moves it by `stride`."),
+            _("Rows first: top = offset + y · stride, and bottom = top + size."),
+            _("No pixel has a number below 0, or of height (width) and above: max and min cut the box there."),
         ),
         misreadings=(
             Misreading("leaves the padding in", _unclipped, "padding"),
@@ -230,21 +225,23 @@ check("feature_maps.box", box)''',
             ),
             Misreading("guesses the offset", _centred, "offset"),
         ),
-        praise="right: this is what a click on a map draws.",
+        praise=_("right: this is what a click on a map draws."),
     ),
     Exercise(
         name="unit",
-        question="Find a unit that answers to the cat 1.5 times as strongly as to any other picture of the course.",
+        question=_("Find a unit that answers to the cat 1.5 times as strongly as to any other picture of the course."),
         starter="""unit = {"layer": ..., "channel": ...}
 
 check("feature_maps.unit", unit)""",
         solution="""unit = {"layer": "block5_3", "channel": 90}""",
         check=_check_unit,
         hints=(
-            "Early units answer to edges and colours, which all pictures have. Look in the later blocks.",
-            "strength(feature_maps(network, layer, network.preprocess(name))[0]) has a number for each channel; stack "
-            "those of all PICTURES, and compare the cat's row with the largest of the others.",
-            "Block 5 has such a unit; so has the head.",
+            _("Early units answer to edges and colours, which all pictures have. Look in the later blocks."),
+            _(
+                "strength(feature_maps(network, layer, network.preprocess(name))[0]) has a number for each channel. "
+                "Stack those of all PICTURES, and compare the cat's row with the largest of the others."
+            ),
+            _("Block 5 has such a unit; so has the head."),
         ),
         misreadings=(
             Misreading("the strongest unit of the first layer", {"layer": "stem", "channel": 12}, "times, not"),
@@ -253,6 +250,6 @@ check("feature_maps.unit", unit)""",
             Misreading("a silent unit", {"layer": "stem", "channel": 11}, "silent"),
             Misreading("a channel too many", {"layer": "stem", "channel": 32}, "0 to 31"),
         ),
-        praise="right. Does it mean cat, fur, or only this photograph? Fourteen pictures cannot tell.",
+        praise=_("right. Does it mean cat, fur, or only this photograph? Fourteen pictures cannot tell."),
     ),
 )

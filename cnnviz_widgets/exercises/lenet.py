@@ -85,8 +85,10 @@ def _check_worst_mix_up(answer: object) -> None:
         try:
             pair = [int(digit) for digit in given]
         except (TypeError, ValueError):
-            raise Wrong(_("Return two digits, (is, taken for), not {given!r}.").format(given=given)) from None
-        if len(pair) == 2 and pair[0] == pair[1]:
+            pair = []
+        if len(pair) != 2:
+            raise Wrong(_("Return two digits, (is, taken for), not {given!r}.").format(given=given))
+        if pair[0] == pair[1]:
             message = _("You return {digit} and {digit}: a digit that is taken for itself is no mix-up.")
             raise Wrong(message.format(digit=pair[0]))
         if pair == [said, right]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..errors import CnnvizError
 from ..i18n import _
-from ._compare import Wrong, expect_close
+from ._compare import Wrong, expect_close, numbers, parts
 from ._framework import Exercise, Misreading
 
 # 1: how often the network is asked
@@ -29,9 +29,10 @@ def _rounded_down(size: int, window: int, stride: int) -> int:
 
 def _check_times_asked(answer: object) -> None:
     for size, window, stride in PLACES:
-        result, right = answer(size, window, stride), times_asked(size, window, stride)
-        floor = _rounded_down(size, window, stride)
         case = {"size": size, "window": window, "stride": stride}
+        what = _("The number for size {size}, window {window} and stride {stride}").format(**case)
+        result, right = numbers(answer(size, window, stride), what).tolist(), times_asked(size, window, stride)
+        floor = _rounded_down(size, window, stride)
         if result == right - 1:
             message = _(
                 "For size {size}, window {window} and stride {stride} you are one short: "
@@ -44,8 +45,7 @@ def _check_times_asked(answer: object) -> None:
                 "one more window has to go there."
             )
             raise Wrong(message.format(**case))
-        what = _("The number for size {size}, window {window} and stride {stride}")
-        expect_close(result, right, what.format(**case))
+        expect_close(result, right, what)
 
 
 # 2: what a change of the logits did to one class
@@ -81,9 +81,7 @@ def _strongest_rival_only(before: Tensor, after: Tensor, target: int) -> tuple[f
 def _check_split(answer: object) -> None:
     before, after = _logits()
     for target in (3, 11):
-        result = answer(before.clone(), after.clone(), target)
-        expect_close(torch.as_tensor(result).shape, [2], _("The shape of what you return"))
-        own, gone = (float(part) for part in result)
+        own, gone = parts(answer(before.clone(), after.clone(), target), "own, rivals")
         right = split(before, after, target)
         if np.allclose((own, gone), right[::-1], atol=1e-4):
             raise Wrong(_("Both numbers are right, but they have changed places: the class's own change comes first."))
@@ -99,7 +97,7 @@ def _check_split(answer: object) -> None:
 
 # 3: a small patch that changes the answer
 
-LARGEST_PATCH = 4000
+LARGEST_PATCH = 2500  # the strip over the rocket in the notebook has 3,808
 SIDES = ("top", "left", "height", "width")
 
 
@@ -139,7 +137,7 @@ def _check_patch(answer: object) -> None:
         raise Wrong(str(error)) from None
     area = int(answer["height"]) * int(answer["width"])
     if area > LARGEST_PATCH:
-        message = _("The patch has {area} pixels; {most} are the most. Which part of it does the work?")
+        message = _("The patch has {area:,} pixels; {most:,} are the most. Which part of it does the work?")
         raise Wrong(message.format(area=area, most=LARGEST_PATCH))
     if then == first:
         message = _("The network still says {first}, with {share:.0%} of its former probability.")
@@ -154,7 +152,7 @@ def _check_patch(answer: object) -> None:
 EXERCISES = (
     Exercise(
         name="times_asked",
-        question="How often must the network be asked, if every pixel is to be covered at least once?",
+        question=_("How often must the network be asked, if every pixel is to be covered at least once?"),
         starter='''def times_asked(size, window, stride):
     """Pictures that the network sees for an occlusion map of a square picture, the clean one included."""
     return ...
@@ -164,21 +162,23 @@ check("occlusion.times_asked", times_asked)''',
         solution=times_asked,
         check=_check_times_asked,
         hints=(
-            "Along one side, windows begin at 0, stride, 2 · stride, … How many of them end inside the picture?",
-            "When the last one does not end at the edge, one more does: round the division up. In Python, "
-            "-(-a // b) is a / b rounded up.",
-            "Square that, for rows and columns, and add one for the picture without a patch.",
+            _("Along one side, windows begin at 0, stride, 2 · stride, … How many of them end inside the picture?"),
+            _(
+                "When the last one does not end at the edge, one more does: round the division up. In Python, "
+                "-(-a // b) is a / b rounded up."
+            ),
+            _("Square that, for rows and columns, and add one for the picture without a patch."),
         ),
         misreadings=(
             Misreading("leaves the edge uncovered", _rounded_down, "uncovered"),
             Misreading("forgets the clean picture", lambda *case: times_asked(*case) - 1, "one short"),
             Misreading("counts one side only", lambda *case: times_asked(*case) ** 0.5, "too small"),
         ),
-        praise="right. Halve the stride and the network is asked about four times as often.",
+        praise=_("right. Halve the stride and the network is asked about four times as often."),
     ),
     Exercise(
         name="split",
-        question="Split the change of a class's log-odds into what its own logit did and what its rivals did.",
+        question=_("Split the change of a class's log-odds into what its own logit did and what its rivals did."),
         starter='''def split(before, after, target):
     """(own, rivals): how the log-odds of class `target` changed from logits `before` to `after`, both [classes]."""
     own = ...
@@ -190,9 +190,9 @@ check("occlusion.split", split)''',
         solution=split,
         check=_check_split,
         hints=(
-            "The log-odds of class c are z_c − log Σ exp(z_k), where the sum runs over all classes but c.",
-            "own is the change of z_c. Tensors have the method logsumexp(0).",
-            "rivals is the log-sum of the others *before* minus that *after*, so that it is positive when they fall.",
+            _("The log-odds of class c are z_c − log Σ exp(z_k), where the sum runs over all classes but c."),
+            _("own is the change of z_c. Tensors have the method logsumexp(0)."),
+            _("rivals is the log-sum of the others before minus that after, so that it is positive when they fall."),
         ),
         misreadings=(
             Misreading("keeps the class among its rivals", _with_itself_among_the_rivals, "leave it out"),
@@ -211,31 +211,42 @@ check("occlusion.split", split)''',
                 "wrong sign",
             ),
         ),
-        praise="right. The two parts add up to the change of log p / (1 − p), exactly.",
+        praise=_("right. The two parts add up to the change of log p / (1 − p), exactly."),
     ),
     Exercise(
         name="patch",
-        question="Find a grey patch of at most 4,000 pixels that changes what the network says of a picture.",
+        question=_("Find a grey patch of at most 2,500 pixels that changes what the network says of a picture."),
         starter="""patch = {"picture": ..., "top": ..., "left": ..., "height": ..., "width": ...}
 
 check("occlusion.patch", patch)""",
-        solution="""patch = {"picture": "rocket", "top": 60, "left": 98, "height": 112, "width": 34}""",
+        solution="""patch = {"picture": "rocket", "top": 80, "left": 80, "height": 50, "width": 50}""",
         check=_check_patch,
         hints=(
-            "Choose a picture whose answer hangs on one thing, and cover that thing: long and thin may do.",
-            "Let OcclusionExplorer(network, image=…) show where the probability falls, then change the patch's sides.",
-            "On the picture rocket, the rocket itself stands at columns 98 to 132, from row 60 down.",
+            _(
+                "Choose a picture whose answer hangs on one thing and is not far ahead of the next: what did the "
+                "network say when the rocket was covered?"
+            ),
+            _("Let OcclusionExplorer(network, image=…) show where the probability falls; then change the sides."),
+            _(
+                "In the picture rocket, the rocket stands at columns 98 to 132. A square of 50 × 50 over its upper "
+                "part will do."
+            ),
         ),
         misreadings=(
             Misreading(
                 "covers what is large, not what matters",
-                {"picture": "rocket", "top": 0, "left": 0, "height": 60, "width": 60},
+                {"picture": "rocket", "top": 0, "left": 0, "height": 50, "width": 50},
                 "overtaken|still says",
             ),
             Misreading(
                 "covers everything",
                 {"picture": "rocket", "top": 0, "left": 0, "height": 224, "width": 224},
                 "the most",
+            ),
+            Misreading(
+                "the strip of the notebook",
+                {"picture": "rocket", "top": 60, "left": 98, "height": 112, "width": 34},
+                "3,808 pixels; 2,500 are the most",
             ),
             Misreading(
                 "hangs over the edge",
@@ -248,6 +259,6 @@ check("occlusion.patch", patch)""",
                 "were close before",
             ),
         ),
-        praise="right: the answer has changed, and the old one has lost more than half of its probability.",
+        praise=_("right: the answer has changed, and the old one has lost more than half of its probability."),
     ),
 )

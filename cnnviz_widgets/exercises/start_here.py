@@ -1,7 +1,9 @@
 """The warm-up of notebook 00: what an exercise of this course is like."""
 
+import numpy as np
+
 from ..i18n import _
-from ._compare import Wrong, expect_close
+from ._compare import Wrong, expect_close, numbers
 from ._framework import Exercise, Misreading
 
 PREDICTIONS = (
@@ -19,25 +21,23 @@ def _check_the_rest(answer) -> None:
     for predictions in PREDICTIONS:
         probabilities = [probability for _label, probability in predictions]
         shown = sum(probabilities)
-        result = answer(list(predictions))
+        what = _("The rest of {predictions}").format(predictions=predictions)
+        result = numbers(answer(list(predictions)), what)
         if _is(result, shown):
             raise Wrong(_("That is what the classes in the list have together; asked for is what they leave."))
         if _is(result, 1 - probabilities[0]):
             raise Wrong(_("That is what the first class leaves; the others in the list have their share too."))
-        expect_close(result, 1 - shown, _("The rest of {predictions}").format(predictions=predictions))
+        expect_close(result, 1 - shown, what)
 
 
-def _is(result: object, value: float) -> bool:
-    try:
-        return abs(float(result) - value) < 1e-6
-    except (TypeError, ValueError):
-        return False
+def _is(result: np.ndarray, value: float) -> bool:
+    return result.ndim == 0 and abs(float(result) - value) < 1e-6
 
 
 EXERCISES = (
     Exercise(
         name="the_rest",
-        question="The bars of a panel do not add up to 1. What probability do all the other classes have together?",
+        question=_("The bars of a panel do not add up to 1. What probability do all the other classes have together?"),
         starter='''\
 def the_rest(predictions):
     """The probability of all classes that are not in `predictions`, together."""

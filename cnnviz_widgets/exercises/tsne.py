@@ -4,7 +4,7 @@ import numpy as np
 
 from ..i18n import _
 from ..techniques.embedding import neighbour_accuracy, tsne
-from ._compare import Wrong, expect_close
+from ._compare import Wrong, expect_close, numbers
 from ._framework import Exercise, Misreading
 
 
@@ -35,7 +35,8 @@ def _check_perplexity(answer: object) -> None:
     }
     for what, shares in cases.items():
         shares = np.array(shares)
-        result, right = answer(shares.copy()), perplexity(shares)
+        named = _("The perplexity of {what}").format(what=what)
+        result, right = numbers(answer(shares.copy()), named), perplexity(shares)
         message = None
         if np.ndim(result) == 0 and not np.isfinite(float(result)):
             message = _(
@@ -47,7 +48,7 @@ def _check_perplexity(answer: object) -> None:
             message = _("For {what} your function gives {result:.3f}, which is the entropy: raise 2 to its power.")
         if message:
             raise Wrong(message.format(what=what, result=float(result)))
-        expect_close(result, right, _("The perplexity of {what}").format(what=what))
+        expect_close(result, right, named)
 
 
 PERPLEXITY = Exercise(
@@ -122,15 +123,15 @@ def _cases() -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _check_nearest_agree(answer: object) -> None:
     for codes, labels in _cases():
-        result, right = answer(codes.copy(), labels.copy()), neighbour_accuracy(codes, labels)
+        what = _("The share for {count} codes of {width} numbers").format(count=len(codes), width=codes.shape[1])
+        result, right = numbers(answer(codes.copy(), labels.copy()), what), neighbour_accuracy(codes, labels)
         if np.ndim(result) == 0 and float(result) == 1:
             raise Wrong(_("Everyone is their own nearest neighbour in your answer: their distance to themselves is 0."))
         if np.ndim(result) == 0 and np.isclose(float(result), _all_pairs(codes, labels)):
             raise Wrong(_("That counts every pair; only the nearest other code is asked."))
         if np.ndim(result) == 0 and np.isclose(float(result), _by_centre(codes, labels)):
             raise Wrong(_("That asks the centres of the classes; ask the nearest other code."))
-        what = _("The share for {count} codes of {width} numbers")
-        expect_close(result, right, what.format(count=len(codes), width=codes.shape[1]))
+        expect_close(result, right, what)
 
 
 NEAREST_AGREE = Exercise(
@@ -172,7 +173,7 @@ def spread(points: np.ndarray) -> float:
 
 def _check_two_clouds(answer: object) -> None:
     expect_shape = (2 * HALF,)
-    clouds = np.asarray(answer.detach() if hasattr(answer, "detach") else answer, float)
+    clouds = numbers(answer, _("Your array"))
     if clouds.ndim != 2 or clouds.shape[:1] != expect_shape or clouds.shape[1] < 2:
         message = _("Give an array of shape [200, D] with D of at least 2, not {shape}.")
         raise Wrong(message.format(shape=clouds.shape))

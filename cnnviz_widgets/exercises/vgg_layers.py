@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..i18n import _
-from ._compare import Wrong, expect_close
+from ._compare import Wrong, expect_close, parts
 from ._framework import Exercise, Misreading
 
 SETUP = "import torch\nfrom torch import nn\n"
@@ -41,12 +41,10 @@ def _cost_of_one_place(*layer: int) -> tuple[int, int]:
 
 def _check_cost(answer: object) -> None:
     for layer in LAYERS:
-        result, right = torch.as_tensor(answer(*layer), dtype=torch.float64), cost(*layer)
+        (parameters, operations), right = parts(answer(*layer), "parameters, multiply_adds"), cost(*layer)
         case = _("Of {channels_in} channels, {channels_out} filters, kernel {size} and maps of {height} × {width}")
         channels_in, channels_out, size, height, width = layer
         case = case.format(channels_in=channels_in, channels_out=channels_out, size=size, height=height, width=width)
-        expect_close(result.shape, [2], _("The shape of what you return"))
-        parameters, operations = (int(number) for number in result)
         if (operations, parameters) == right:
             raise Wrong(_("Both numbers are right, but they have changed places: the parameters come first."))
         if parameters == _without_bias(*layer)[0]:
@@ -158,7 +156,7 @@ class _FirstChannels(nn.Module):
 
 def _check_head(answer: object) -> None:
     if not isinstance(answer, nn.Module):
-        raise Wrong(_("Give an nn.Module, such as nn.Sequential(…), not a {kind}.").format(kind=type(answer).__name__))
+        raise Wrong(_("Give an nn.Module, such as nn.Sequential(…), not {kind}.").format(kind=type(answer).__name__))
     count = sum(parameter.numel() for parameter in answer.parameters())
     if count >= MOST:
         message = _("Your head has {count:,} parameters; it should have fewer than {most:,}.")
@@ -208,7 +206,11 @@ check("vgg_layers.cost", cost)''',
             Misreading("forgets the biases", _without_bias, "biases are missing"),
             Misreading("takes filters for flat", _flat_filters, "every input channel"),
             Misreading("computes one place only", _cost_of_one_place, "one place"),
-            Misreading("one number for both", lambda *layer: cost(*layer)[0], "shape of what you return"),
+            Misreading(
+                "one number for both",
+                lambda *layer: cost(*layer)[0],
+                r"return 2 numbers, \(parameters, multiply_adds\)",
+            ),
         ),
         setup=SETUP,
         praise=_("right. Parameters do not depend on the size of the map; multiply-adds do."),
