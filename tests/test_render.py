@@ -45,6 +45,32 @@ def test_a_slice_with_gaps_is_encoded_as_it_looks():
     np.testing.assert_array_equal(decoded(render.encode(picture[::2, ::-3])), picture[::2, ::-3])
 
 
+def photograph_with_thin_lines():
+    """The cat, and on white five lines of two pixels in the colours that tell series apart."""
+    lines = np.full((320, 400, 3), 255, np.uint8)
+    for index, colour in enumerate(render.OKABE_ITO[:5]):
+        lines[20 + 40 * index : 22 + 40 * index, 20:120] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return np.hstack([images.load("cat"), lines])
+
+
+def test_few_colours_keep_those_of_thin_lines():
+    picture = photograph_with_thin_lines()
+    data = render.encode(picture, "png", colours=128)
+    seen = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+    for row in range(20, 200, 40):
+        np.testing.assert_allclose(seen[row, 420:520], picture[row, 420:520], atol=6)
+    assert len(np.unique(seen.reshape(-1, 3), axis=0)) <= 128
+    assert np.abs(seen - picture).mean() < 4
+    assert len(data) < len(render.encode(picture, "png")) / 3
+
+
+def test_few_colours_are_exact_where_there_are_few():
+    picture = np.random.default_rng(3).integers(0, 2, (20, 30, 3), dtype=np.uint8) * 200
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(io.BytesIO(render.encode(picture, "png", colours=8))).convert("RGB")), picture
+    )
+
+
 def test_another_kind_is_refused_with_what_there_is():
     with pytest.raises(WrongSetting, match="png, jpeg"):
         render.encode(np.zeros((2, 2), np.uint8), "jpg")
