@@ -43,8 +43,10 @@ ROOT = Path(__file__).parents[2]
 OFFLINE = ROOT / "tools" / "offline"
 SHOTS = Path(__file__).parent / ".shots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-START_SECONDS = 120
-CELL_SECONDS = 120
+# How long to wait before a test fails; no test is slower for a generous limit, and a busy machine needs it.
+START_SECONDS = 240
+CELL_SECONDS = 240
+WAIT_SECONDS = 60
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",  # a container's root has no other way
@@ -65,6 +67,14 @@ LAB_SETTINGS = {
     # Cells outside the viewport stay in the page, where a test can read them.
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
+
+# A box holds an empty widget in the place of each child that is still being made.
+NOTHING_MISSING = """() => {
+    const outputs = [...document.querySelectorAll(".jp-OutputArea-output")];
+    const missing = output => output.textContent.startsWith("Loading widget")
+        || [...output.querySelectorAll(".lm-Widget:empty")].some(node => node.className.trim() === "lm-Widget");
+    return !outputs.some(missing);
+}"""
 
 WHERE_COMMS_RUN = "@jupyterlab/apputils-extension/kernels-settings"
 
@@ -143,7 +153,8 @@ class Server:
         headers = {"Authorization": f"token {self.token}"} if self.token else {}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, headers, method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=START_SECONDS) as answer:
             text = answer.read()
         return json.loads(text) if text[:1] in (b"{", b"[") else text
 
@@ -213,11 +224,11 @@ class Kernel:
         client.start_channels(iopub=False, stdin=False, hb=False)
         return client
 
-    def run(self, code: str, timeout: float = 60) -> None:
+    def run(self, code: str, timeout: float = WAIT_SECONDS) -> None:
         """Run code in the kernel, outside the notebook's history and execution count."""
         self._ask(code, {}, timeout)
 
-    def eval(self, expression: str, timeout: float = 60) -> Any:
+    def eval(self, expression: str, timeout: float = WAIT_SECONDS) -> Any:
         """Evaluate an expression there and return its value, by way of JSON: arrays and tuples arrive as lists."""
         tolerant = "default=lambda o: o.tolist() if hasattr(o, 'tolist') else list(o)"
         asked = {"value": f"__import__('json').dumps(({expression}), {tolerant})"}
@@ -285,15 +296,21 @@ class Notebook:
         )
 
     def run_all(self) -> None:
-        """Run every cell, as Run All does, and wait for the last one."""
+        """Run every cell, as Run All does, and wait for the last one and for all widgets to be in the page."""
         self.command("notebook:run-all-cells")
         self.wait_idle()
+        self.wait_until_built()
 
     def run_cell(self, index: int) -> None:
-        """Run one cell and wait for its end."""
+        """Run one cell and wait for its end and for its widgets to be in the page."""
         self.page.evaluate("index => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = index; }", index)
         self.command("notebook:run-cell")
         self.wait_idle()
+        self.wait_until_built()
+
+    def wait_until_built(self) -> None:
+        """Wait until every widget of the outputs is in its place: until then nothing else has a fixed one."""
+        self.page.wait_for_function(NOTHING_MISSING)
 
     def cell(self, index: int) -> Any:
         """Return the locator of a cell, counted from 0 over cells of every kind."""
@@ -316,8 +333,10 @@ class Notebook:
 
     def reopen(self) -> None:
         """Shut the kernel down and load the file anew: its cells have not run, and no widget model is left."""
+        address = self.page.url
+        self.page.goto("about:blank")  # a page that loses its kernel complains
         self.shut_down()
-        self.page.reload()
+        self.page.goto(address)
         self._wait_for_kernel()
 
     def screenshot(self, name: str) -> Path:
@@ -336,11 +355,11 @@ class Notebook:
             self._kernel = Kernel(self._connection_file())
         return self._kernel
 
-    def eval(self, expression: str, timeout: float = 60) -> Any:
+    def eval(self, expression: str, timeout: float = WAIT_SECONDS) -> Any:
         """Evaluate a Python expression in the notebook's kernel; see ``Kernel.eval``."""
         return self.kernel.eval(expression, timeout)
 
-    def wait_for(self, expression: str, value: object = True, timeout: float = 20) -> None:
+    def wait_for(self, expression: str, value: object = True, timeout: float = WAIT_SECONDS) -> None:
         """Wait until an expression in the kernel has a value; fail with the last one seen."""
         end = time.monotonic() + timeout
         while (seen := self.eval(expression)) != value:
@@ -428,7 +447,7 @@ def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
         context = chromium.new_context(viewport={"width": 1280, "height": 900})
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(WAIT_SECONDS * 1000)
         yield context
         chromium.close()
 
@@ -526,6 +545,7 @@ def voila(browser: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
                 opened.append(page)
                 page.page.goto(servers[-1].url, timeout=START_SECONDS * 1000)  # it runs the cells first
                 page.page.locator(".jp-OutputArea-output").first.wait_for(timeout=START_SECONDS * 1000)
+                page.wait_until_built()
                 return page
 
             yield serve

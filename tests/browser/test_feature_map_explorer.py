@@ -7,7 +7,7 @@ import pytest
 
 from cnnviz_widgets import feature_maps, load_network, render
 from cnnviz_widgets.layers import receptive_field
-from tests.browser.panels import status, view_of, wait_until_shows
+from tests.browser.panels import status, view_of, wait_for_input, wait_until_shows
 
 MAKE = """
 from cnnviz_widgets import FeatureMapExplorer
@@ -77,6 +77,7 @@ def test_pointing_clicking_and_the_keyboard(open_notebook):
     layer.press("Enter")
     status(notebook).get_by_text("Did you mean").wait_for()
     assert notebook.eval("explorer.layer.value") == "stem"
+    wait_for_input(notebook, "stem · ConvUnit · 32 × 112 × 112")  # what was refused has been put back
     layer.fill("block3_2.expand")
     layer.press("Enter")
     notebook.wait_for("explorer.value.shape[0]", 240)

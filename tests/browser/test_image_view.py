@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.browser.panels import figures, shown, wait_until_shows
+from tests.browser.panels import figures, wait_until_shows
 
 MAKE = """
 import numpy as np
@@ -47,8 +47,12 @@ def test_pointer_and_keyboard(open_notebook):
         for place in ([0, 0], [80, 59], [37, 22]):
             move_to(notebook, frame, *place)
             notebook.wait_for("view.pointer", place)
+    top = frame.bounding_box()["y"]
     page.mouse.wheel(0, 23)
-    page.wait_for_timeout(300)
+    page.wait_for_function(
+        "top => Math.abs(document.querySelector('.cnnviz-image-frame').getBoundingClientRect().y - top) < 0.1",
+        arg=top - 23,
+    )
     move_to(notebook, frame, 41, 30)
     notebook.wait_for("view.pointer", [41, 30])
     page.mouse.move(5, 5)
@@ -63,8 +67,7 @@ def test_pointer_and_keyboard(open_notebook):
             frame.dispatchEvent(new PointerEvent("pointermove", place));
         }
     }""")
-    notebook.wait_for("view.pointer", [39, 10])
-    assert notebook.eval("told") == [[39, 10]]
+    notebook.wait_for("told", [[39, 10]])
 
     # The keyboard does what the pointer does, and the notebook's own keys keep out of the way.
     frame.focus()
@@ -119,13 +122,14 @@ def test_words_and_pictures(open_notebook):
         assert [patch.get_attribute(name) for name in ("x", "y", "width", "height")] == ["30", "20", "20", "10"]
     page.mouse.move(box["x"] + 60.5, box["y"] + 25.5)  # let go of: it no longer follows
     page.evaluate(NEXT_FRAME)
-    assert notebook.eval("view.pointer") == [40, 25]
     notebook.kernel.run("view.show(255 - ramp, kind='png', alt='Its negative', caption='Red grows to the left')")
     for view in (first, second):
         view.get_by_role("img", name="Its negative").wait_for()
+    negative = 255 - np.array(notebook.eval("ramp"))
+    for view in (first, second):
+        wait_until_shows(notebook, "view", negative, tolerance=0.001, view=view)
     notebook.wait_for("view.shown == view.serial")
-    np.testing.assert_array_equal(shown(first), shown(second))
-    np.testing.assert_array_equal(shown(second), notebook.eval("255 - ramp"))
+    assert notebook.eval("view.pointer") == [40, 25]  # what the page told later has arrived
 
     # The old picture stays until the new one is there, in a box that does not move.
     page.evaluate("""() => {
@@ -144,15 +148,16 @@ for shift in range(12):
     view.show(np.roll(ramp, shift, axis=1), kind="png")
     time.sleep(0.03)
 """)
-    notebook.wait_for("view.shown == view.serial")
+    rolled = np.array(notebook.eval("np.roll(ramp, 11, axis=1)"))
+    wait_until_shows(notebook, "view", rolled, tolerance=0.001, view=first)
     assert page.evaluate("() => { cancelAnimationFrame(window.looking); return [...window.seen]; }") == ["81 81 × 60"]
-    np.testing.assert_array_equal(shown(first), notebook.eval("np.roll(ramp, 11, axis=1)"))
 
     # Scrolled out of sight and back, it is what it was, without being loaded again.
     first.scroll_into_view_if_needed()
     source, before = first.locator("img").get_attribute("src"), first.locator("img").screenshot()
     second.scroll_into_view_if_needed()
-    page.wait_for_timeout(300)
+    page.wait_for_function("() => document.querySelector('.cnnviz-image').getBoundingClientRect().bottom < 0")
+    page.evaluate(NEXT_FRAME)
     first.scroll_into_view_if_needed()
     assert first.locator("img").get_attribute("src") == source
     assert first.locator("img").screenshot() == before
@@ -173,9 +178,8 @@ def test_a_panel_of_many_pictures_leaves_none_behind_when_it_is_closed(open_note
     notebook.wait_for("view.shown == view.serial")
     notebook.kernel.run("for shift in range(30): view.show(np.roll(ramp, shift, axis=1), kind='png')")
     notebook.wait_for("view.shown == view.serial")
-    notebook.page.evaluate(NEXT_FRAME)
     held = "() => [...window.held].filter(url => url.startsWith('blob:')).length"
-    assert notebook.page.evaluate(held) == 1
+    notebook.page.wait_for_function(f"() => ({held})() === 1")
     notebook.kernel.run("view.close()")
     notebook.page.wait_for_function("() => !document.querySelector('.cnnviz-image')")
     notebook.page.wait_for_function(f"() => ({held})() === 0")

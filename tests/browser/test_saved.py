@@ -37,8 +37,9 @@ def test_a_saved_panel_is_a_picture(open_notebook):
     for index, size in enumerate(sizes, start=1):
         picture = notebook.output(index).locator("img")
         picture.scroll_into_view_if_needed()
+        seen = picture.evaluate("async img => { await img.decode(); return [img.naturalWidth, img.naturalHeight]; }")
+        assert tuple(seen) == size
         assert picture.is_visible()
-        assert tuple(picture.evaluate("img => [img.naturalWidth, img.naturalHeight]")) == size
         box = picture.bounding_box()
         assert box["width"] > 300 and box["height"] > 200
         assert "not found" not in notebook.output(index).inner_text().lower()

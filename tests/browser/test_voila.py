@@ -10,6 +10,7 @@ def test_the_patch_is_dragged_on_a_page_of_voila(voila):
     page, view = notebook.page, view_of(notebook, "explorer.view")
     view.wait_for()
     wait_until_shows(notebook, "explorer.view")
+    clear = wait_until_shows(notebook, "explorer.bars", tolerance=0.001)
     before = view_of(notebook, "explorer.bars").get_by_role("img").get_attribute("alt")
     assert before.startswith("Probabilities: tiger cat")
     box = view.get_by_role("application").bounding_box()
@@ -18,11 +19,10 @@ def test_the_patch_is_dragged_on_a_page_of_voila(voila):
     page.mouse.move(box["x"] + 195.5, box["y"] + 270.5, steps=5)
     page.mouse.up()
     notebook.wait_for("explorer.view.pointer", [130, 180])
-    notebook.wait_for("explorer.settle()")
-    wait_until_shows(notebook, "explorer.view")
-    wait_until_shows(notebook, "explorer.bars", tolerance=0.001)
+    wait_until_shows(notebook, "explorer.bars", tolerance=0.001, other_than=clear)
     after = view_of(notebook, "explorer.bars").get_by_role("img").get_attribute("alt")
     assert after.startswith("Probabilities: ") and after != before
+    wait_until_shows(notebook, "explorer.view")
     page.get_by_role("slider", name="Window").press("ArrowRight")
     notebook.wait_for("explorer.window.value", 34)
     # Voilà's own template asks for icon fonts; nothing else may be asked for outside.
