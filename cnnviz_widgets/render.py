@@ -174,6 +174,15 @@ def number(value: float) -> str:
     return text.replace("-", "−")
 
 
+def probability(value: float) -> str:
+    """`value` as `number` has it, but never rounded to a certainty: < 0.001, 0.4, 0.996, > 0.999."""
+    if 0 < value < 0.001:
+        return "< 0.001"
+    if 0.99 < value < 1:
+        return f"{value:.3f}" if value < 0.9995 else "> 0.999"
+    return number(value)
+
+
 @cache
 def font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
     """The copy of DejaVu Sans that matplotlib ships, so that words look the same on every machine."""
@@ -241,7 +250,8 @@ def bars(
 ) -> np.ndarray:
     """Labelled horizontal bars from 0 to `high`, one a row, `density` picture pixels to one screen pixel.
 
-    `before` marks with a line where each bar stood before; `chosen` names the row that is drawn in orange.
+    With `high` of 1 the values are taken for probabilities. `before` marks with a line where each bar stood before;
+    `chosen` names the row that is drawn in orange.
     """
     line, value_width = 22 * density, 56 * density
     label_width = (label_width or int(width * 0.36)) * density
@@ -261,7 +271,9 @@ def bars(
         if before is not None:
             x = label_width + full * min(max(before[index] / high, 0), 1)
             draw.line((x, top - density, x, top + line - 5 * density), fill=INK, width=2 * density)
-        words = number(value) if value == 0 or not value < high / 1000 else f"< {number(high / 1000)}"
+        words = probability(value) if high == 1 else number(value)
+        if high != 1 and 0 < value < high / 1000:
+            words = f"< {number(high / 1000)}"
         draw.text((label_width + full + 6 * density, middle), words, font=face, fill=INK, anchor="lm")
     return np.asarray(picture)
 

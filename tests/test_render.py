@@ -335,6 +335,24 @@ def bar_lengths(picture, row, density):
     return (line == blue).all(1).sum(), (line == orange).all(1).sum(), (line == 242).all(1).sum()
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0, "0"),
+        (2e-9, "< 0.001"),
+        (0.0025, "0.0025"),
+        (0.36, "0.36"),
+        (0.99, "0.99"),
+        (0.9964, "0.996"),
+        (0.99949, "0.999"),
+        (0.9996, "> 0.999"),
+        (1.0, "1"),
+    ],
+)
+def test_a_probability_is_never_rounded_to_a_certainty(value, words):
+    assert render.probability(value) == words
+
+
 def test_bars_are_as_long_as_their_values_and_the_chosen_one_is_orange():
     density = 2
     picture = render.bars([("a", 1.0), ("b", 0.5), ("c", 0.0), ("d", 7.0)], 400, chosen="b", density=density)

@@ -76,7 +76,7 @@ class ClassifierExplorer(Explorer):
         )
 
     def _draw_bars(self) -> None:
-        words = ", ".join(f"{label} {render.number(probability)}" for label, probability in self.value)
+        words = ", ".join(f"{label} {render.probability(probability)}" for label, probability in self.value)
         caption = _("Probability of the {n} likeliest of {total:,} classes")
         self.bars.show(
             render.bars(self.value, BARS),

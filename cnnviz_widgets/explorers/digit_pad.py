@@ -88,7 +88,7 @@ class DigitPad(Explorer):
         best = int(self.value.argmax())
         return _(
             "It reads {digit}, with probability {p}. It knows ten answers and gives one to whatever you draw."
-        ).format(digit=best, p=render.number(float(self.value[best])))
+        ).format(digit=best, p=render.probability(float(self.value[best])))
 
     # -------------------------------------------------------------------------------------------------------- draw
     def _draw(self, seen: np.ndarray) -> None:
@@ -97,7 +97,7 @@ class DigitPad(Explorer):
         probabilities = [0.0] * 10 if self.value is None else self.value.tolist()
         best = None if self.value is None else str(int(self.value.argmax()))
         rows = [(str(digit), p) for digit, p in enumerate(probabilities)]
-        words = ", ".join(f"{digit} {render.number(p)}" for digit, p in rows)
+        words = ", ".join(f"{digit} {render.probability(p)}" for digit, p in rows)
         self.bars.show(
             render.bars(rows, WIDTH, chosen=best, label_width=24),
             kind="png",

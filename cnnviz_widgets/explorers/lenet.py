@@ -167,7 +167,7 @@ class LeNetExplorer(Explorer):
         if self.digit is None:
             return
         rows = [(str(digit), float(p)) for digit, p in enumerate(self._probabilities[self.digit])]
-        words = ", ".join(f"{digit} {render.number(p)}" for digit, p in rows)
+        words = ", ".join(f"{digit} {render.probability(p)}" for digit, p in rows)
         said = int(self._said[self.digit])
         self.bars.show(
             render.bars(rows, SIDE, chosen=str(said), label_width=24),

@@ -219,7 +219,7 @@ class OcclusionExplorer(Explorer):
         )
         classes = self._shown_classes(probabilities)
         rows = [(self.network.labels[index], float(probabilities[index])) for index in classes]
-        words = ", ".join(f"{label} {render.number(probability)}" for label, probability in rows)
+        words = ", ".join(f"{label} {render.probability(probability)}" for label, probability in rows)
         self.bars.show(
             render.bars(rows, 336, before=self._clean[classes].tolist(), chosen=self.target.value),
             kind="png",

@@ -376,7 +376,7 @@ class TrainingMonitor(Explorer):
             kind="png",
             alt=sheet.alt,
             caption=_("Held-out digit {number}, a {label}: the network says {said} with probability {p}").format(
-                number=number, label=int(labels[number]), said=said, p=render.number(float(probabilities[said]))
+                number=number, label=int(labels[number]), said=said, p=render.probability(float(probabilities[said]))
             ),
         )
         self._draw_wrong()
