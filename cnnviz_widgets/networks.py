@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin
 from torch.overrides import TorchFunctionMode
 
 from cnnviz_widgets import images
@@ -71,7 +72,7 @@ class Network:
         if not isinstance(module, nn.Module):
             kind = type(module).__name__
             raise CnnvizError(_("A network is made from a torch.nn.Module, not from a {kind}.").format(kind=kind))
-        self.module = module
+        self.module = as_module(module)
         self.name = name or type(module).__name__
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
         if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3) or min(self.std) <= 0:
@@ -198,6 +199,9 @@ def as_module(model: Network | nn.Module) -> nn.Module:
     if not isinstance(module, nn.Module):
         kind = type(model).__name__
         raise CnnvizError(_("A model is a Network or a torch.nn.Module, not a {kind}.").format(kind=kind))
+    if any(isinstance(parameter, UninitializedTensorMixin) for parameter in module.parameters()):
+        message = _("{name} has lazy layers that wait for a first picture: run it once with module(inputs).")
+        raise CnnvizError(message.format(name=type(module).__name__))
     return module
 
 
@@ -213,8 +217,9 @@ def evaluating(module: nn.Module) -> Iterator[nn.Module]:
     """
     parts = list(module.modules())
     with _EVALUATING_LOCK:
-        for part in parts:
+        for part in parts:  # all modes first: torch.compile's wrapper has that of the module inside it
             _EVALUATING.setdefault(part, [0, part.training])[0] += 1
+        for part in parts:
             part.training = False
     try:
         yield module

@@ -343,6 +343,13 @@ def test_what_is_no_module_is_refused():
     assert as_module(Network(module)) is module and as_module(module) is module
 
 
+def test_a_module_that_takes_its_mode_from_another_gets_it_back():
+    compiled = torch.compile(Tiny().train(), backend="eager")
+    with evaluating(compiled):
+        assert not any(part.training for part in compiled.modules())
+    assert all(part.training for part in compiled.modules())
+
+
 def test_two_threads_may_be_evaluating_at_once():
     module = Tiny().train()
     entered, leave = threading.Event(), threading.Event()
