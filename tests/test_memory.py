@@ -179,6 +179,13 @@ def test_parameters_that_no_layer_knows_how_to_draw_are_shuffled():
     assert abs(float(torch.corrcoef(torch.stack([scale, model.scale.detach()]))[0, 1])) < 0.2
 
 
+@pytest.mark.parametrize("normed", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])
+def test_weights_that_are_made_of_others_are_not_kept_either(normed):
+    model = normed(nn.Conv2d(3, 8, 3))
+    weight, copy = model.eval().weight.detach(), untrained(model).weight.detach()
+    assert abs(float(torch.corrcoef(torch.stack([weight.flatten(), copy.flatten()]))[0, 1])) < 0.3
+
+
 def test_a_network_by_name_is_built_anew_and_a_borrowed_name_is_no_name():
     from cnnviz_widgets import load_network
 

@@ -48,16 +48,15 @@ def _shapes(module: nn.Module) -> dict[str, torch.Size]:
 @torch.no_grad()
 def _draw_anew(module: nn.Module, seed: int) -> None:
     generator, state = torch.Generator().manual_seed(seed), torch.random.get_rng_state()
-    known: set[int] = set()
+    versions = {id(parameter): parameter._version for parameter in module.parameters()}
     torch.random.default_generator.manual_seed(seed)
     try:
         for part in module.modules():
             if callable(getattr(part, "reset_parameters", None)):
                 part.reset_parameters()
-                known.update(id(parameter) for parameter in part.parameters())
     finally:
         torch.random.set_rng_state(state)
     for parameter in module.parameters():
-        if id(parameter) not in known and parameter.numel():
+        if parameter._version == versions[id(parameter)] and parameter.numel():
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
