@@ -4,6 +4,7 @@ Hooks live only inside a `with` and are gone after an error as well. They see on
 entered the `with`, so that a cell and a panel can use one network at the same time.
 """
 
+import re
 import threading
 from bisect import bisect_left
 from collections import defaultdict
@@ -11,17 +12,21 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer
 from cnnviz_widgets.i18n import _
 from cnnviz_widgets.networks import Network, as_module, evaluating
-from cnnviz_widgets.receptive import Node, ReceptiveField, State, Trace, field
+from cnnviz_widgets.receptive import Node, ReceptiveField, State, Trace, aten, field
+
+LAST_TWO = (2, 3)
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,9 @@ class LayerInfo:
     layer that computes from a container of layers. `trainable` counts the parameters with `requires_grad`,
     `multiply_adds` the multiplications (each with its addition) of convolutions and matrix products in all its calls
     together. `receptive_field` is what its units see of the picture, where that was asked for and can be told.
+
+    `axes` are those of the output's four that are the picture's rows and columns: (1, 2) inside the blocks of ConvNeXt
+    and Swin, which keep channels last. Where the operations do not tell, they are taken to be (2, 3).
     """
 
     name: str
@@ -43,6 +51,21 @@ class LayerInfo:
     trainable: int = 0
     multiply_adds: int = 0
     receptive_field: ReceptiveField | None = None
+    axes: tuple[int, int] = LAST_TWO
+
+    @property
+    def channels_first(self) -> tuple[int, ...]:
+        """The shape that it put out, with the channels in front of rows and columns."""
+        return tuple(self.output_shape[axis] for axis in _channels_first(len(self.output_shape), self.axes))
+
+
+def channels_first(output: Tensor, axes: tuple[int, int] = LAST_TWO) -> Tensor:
+    """What a layer put out with its channels in front: [N, K, h, w] if it has four axes, `axes` rows and columns."""
+    return output.permute(_channels_first(output.ndim, axes))
+
+
+def _channels_first(count: int, axes: tuple[int, int]) -> tuple[int, ...]:
+    return (0, 6 - sum(axes), *axes) if count == 4 and 0 not in axes else tuple(range(count))
 
 
 class Proposal(NamedTuple):
@@ -64,12 +87,11 @@ def layer_tree(
     block, a stage) are listed too, after their parts, with all that is in them, marked by `leaf=False`; the model
     itself is not. Nothing is kept but shapes, so the meta device works as well.
 
-    With `receptive_fields=True` each layer says what its units see of the picture. The pass then takes a little longer;
-    layers where this cannot be read off the operations (shifted windows, transposed convolutions) say None, and
-    `receptive_field` probes them one by one.
+    With `receptive_fields=True` each layer says what its units see of the picture. Layers where this cannot be read off
+    the operations (shifted windows, transposed convolutions) say None, and `receptive_field` probes them one by one.
     """
     module = as_module(model)
-    seen = _observe(module, inputs, trace=receptive_fields)
+    seen = _observe(module, inputs, trace=receptive_fields or inputs.ndim == 4)
     layers = [
         LayerInfo(
             name=seen.names[part],
@@ -81,6 +103,7 @@ def layer_tree(
             trainable=sum(p.numel() for p in _own_parameters(part, seen.shapes) if p.requires_grad),
             multiply_adds=(seen.own_multiply_adds if _is_leaf(part) else seen.multiply_adds)[part],
             receptive_field=seen.field(part) if receptive_fields else None,
+            axes=seen.axes(part),
         )
         for part, shapes in seen.shapes.items()
     ]
@@ -101,10 +124,13 @@ def receptive_field(model: Network | nn.Module, inputs: Tensor, name: str) -> Re
     """
     module = as_module(model)
     part = find_layer(module, name)
-    seen = _observe(module, inputs, trace=True)
+    seen = _observe(module, inputs, trace=True, wanted=part)
     if part not in seen.shapes:
         message = _('"{name}" put out no tensor when the network ran, so there is nothing for it to see.')
         raise CnnvizError(message.format(name=name))
+    if seen.shapes[part][-1][:1] != inputs.shape[:1]:
+        message = _('"{name}" puts out {shape} for a batch of {count}, so its units belong to no picture.')
+        raise CnnvizError(message.format(name=name, shape=list(seen.shapes[part][-1]), count=len(inputs)))
     return seen.field(part) or _probed(module, inputs, name, calls=len(seen.shapes[part]))
 
 
@@ -121,8 +147,11 @@ def propose_layer(model: Network | nn.Module, inputs: Tensor) -> Proposal:
     """
     module = as_module(model)
     seen = _observe(module, inputs, trace=True)
-    end, classes = seen.end, seen.nodes[seen.end].shape[-1] if seen.end is not None else 0
-    candidates = [number for number in seen.trace.passes_all(end) if number] if end is not None else []
+    end = seen.end
+    if end is None:
+        message = _("The network puts out no tensor of scores, so no layer can be proposed: choose one yourself.")
+        raise CnnvizError(message)
+    candidates = [number for number in seen.trace.passes_all(end) if number]
     putting_out: dict[int, list[nn.Module]] = {}
     for part, number in seen.numbers.items():
         putting_out.setdefault(number, []).append(part)
@@ -130,8 +159,9 @@ def propose_layer(model: Network | nn.Module, inputs: Tensor) -> Proposal:
         node = seen.nodes[number]
         if number not in putting_out or not _is_map(node.shape, node.state) or "pool" in node.operation:
             continue
-        if _channels(node) == classes and len(seen.nodes[end].shape) == 2:
-            continue  # a map of the classes themselves, as SqueezeNet has
+        classes = node.shape[_channels_first(4, node.state.axes or LAST_TWO)[1]]
+        if number == end or seen.nodes[end].shape == (node.shape[0], classes):
+            continue  # a map of the classes themselves, as SqueezeNet and networks that segment have
         return _proposal(seen, putting_out[number], node)
     message = _("No layer of this network has maps with spatial extent through which everything passes.")
     raise CnnvizError(message)
@@ -140,24 +170,20 @@ def propose_layer(model: Network | nn.Module, inputs: Tensor) -> Proposal:
 def _proposal(seen: "_Observation", parts: list[nn.Module], node: Node) -> Proposal:
     """The innermost of the parts that put out this map, preferring one that runs but once."""
     best = max(parts, key=lambda part: (len(seen.shapes[part]) == 1, seen.names[part].count(".")))
-    height, width = (node.shape[axis] for axis in node.state.axes or (-2, -1))
+    _count, channels, height, width = (node.shape[axis] for axis in _channels_first(4, node.state.axes or LAST_TWO))
     name = seen.names[best]
     reason = _(
         "{name} puts out the last maps with spatial extent, {channels} of {height}×{width}, that everything passes on "
         "its way to the scores."
-    ).format(name=name, channels=_channels(node), height=height, width=width)
+    ).format(name=name, channels=channels, height=height, width=width)
     if seen.numbers[best] < seen.end / 2:
         reason += " " + _("Most of the network comes behind it, though, and has no maps, which Grad-CAM was made for.")
     return Proposal(name, reason)
 
 
 def _is_map(shape: tuple[int, ...], state: State) -> bool:
-    height, width = (shape[axis] for axis in state.axes or (-2, -1)) if len(shape) == 4 else (1, 1)
+    height, width = (shape[axis] for axis in state.axes or LAST_TWO) if len(shape) == 4 else (1, 1)
     return height > 1 and width > 1
-
-
-def _channels(node: Node) -> int:
-    return node.shape[1] if node.state.axes in (None, (2, 3)) else node.shape[-1]
 
 
 @dataclass
@@ -184,13 +210,21 @@ class _Observation:
         node = self.nodes[self.numbers[part]]
         return field(node.state, node.shape, self.picture)
 
+    def axes(self, part: nn.Module) -> tuple[int, int]:
+        """Which axes of the part's latest output are rows and columns."""
+        known = self.nodes[self.numbers[part]].state.axes if part in self.numbers else None
+        return known or LAST_TWO
 
-def _observe(module: nn.Module, inputs: Tensor, trace: bool) -> _Observation:
-    """Run `module` once in eval mode without gradients and note what each part put out, and at what cost."""
+
+def _observe(module: nn.Module, inputs: Tensor, trace: bool, wanted: nn.Module | None = None) -> _Observation:
+    """Run `module` once in eval mode without gradients and note what each part put out, and at what cost.
+
+    What fails behind the part that is `wanted` does not matter: it may not take a picture of this size.
+    """
     if trace and inputs.ndim != 4:
         message = _("Pictures [N, C, H, W] are needed to follow what layers see, not a tensor of shape {shape}.")
         raise CnnvizError(message.format(shape=list(inputs.shape)))
-    names = {part: name for name, part in module.named_modules() if name}
+    names = _layers_of(module)
     seen = _Observation(names, {}, defaultdict(int), defaultdict(int), {}, None, tuple(inputs.shape[-2:]))
     counter = _MultiplyAdds()
     begun, by_parts = [], [0]  # of the modules that are running: the count when they began, and what their parts took
@@ -218,16 +252,41 @@ def _observe(module: nn.Module, inputs: Tensor, trace: bool) -> _Observation:
         stack.enter_context(counter)
         if trace:
             seen.trace = stack.enter_context(Trace(inputs))
-        output = _run(module, inputs)
+        try:
+            output = _run(module, inputs)
+        except Exception:
+            if wanted not in seen.shapes:
+                raise
+            return seen
         if trace and isinstance(output, Tensor):
             seen.end = seen.trace.number(output)
     return seen
+
+
+def _layers_of(module: nn.Module) -> dict[nn.Module, str]:
+    """The submodules that are on a picture's way, by name: not those that make weights (as spectral norm does)."""
+    aside = {inner for part in module.modules() if isinstance(part, ParametrizationList) for inner in part.modules()}
+    named = {part: name for name, part in module.named_modules() if name and part not in aside}
+    shown = {part: name for part, name in named.items() if not isinstance(part, torch.jit.ScriptModule)}
+    if isinstance(module, torch.jit.ScriptModule) or (named and not shown):
+        raise CnnvizError(_COMPILED)
+    return shown
+
+
+_COMPILED = _("What torch.jit has compiled cannot be looked into: give the module that it was made from.")
 
 
 def _run(module: nn.Module, inputs: Tensor) -> Any:
     """`module(inputs)`, where torch's complaint about the commonest mistakes becomes a sentence."""
     try:
         return module(inputs)
+    except TypeError as error:
+        try:
+            signature(module.forward).bind(inputs)
+        except TypeError as wrong:
+            message = _("{name} cannot run on a picture alone ({reason}): wrap it in a module that gives it the rest.")
+            raise CnnvizError(message.format(name=type(module).__name__, reason=wrong)) from error
+        raise
     except RuntimeError as error:
         own = next((p for p in module.parameters() if p.is_floating_point()), inputs)
         if (own.device, own.dtype) != (inputs.device, inputs.dtype):
@@ -238,6 +297,13 @@ def _run(module: nn.Module, inputs: Tensor) -> Any:
             names = {"device": own.device, "dtype": str(own.dtype).removeprefix("torch.")}
             others = {"other_device": inputs.device, "other_dtype": str(inputs.dtype).removeprefix("torch.")}
             raise CnnvizError(message.format(**names, **others)) from error
+        channels = re.search(r"to have (\d+) channels, but got (\d+) channels", str(error))
+        if channels and int(channels[2]) == inputs.shape[1]:
+            message = _(
+                "The number of channels that the network takes is {wanted}, that of the picture {given}; "
+                "Network(module, mean=…, std=…) makes pictures with a channel for each number in mean and std."
+            )
+            raise CnnvizError(message.format(wanted=channels[1], given=channels[2])) from error
         if "kernel size can't be greater" in str(error).lower() or "output size is too small" in str(error).lower():
             height, width = inputs.shape[-2:]
             message = _("A picture of {height}×{width} is too small for this network: nothing is left of it.")
@@ -254,10 +320,27 @@ class _MultiplyAdds(TorchDispatchMode):
         """Run the operation and add what it costs; torch's formulas count a multiply-add as two."""
         options = options or {}
         results = function(*arguments, **options)
-        formula = flop_registry.get(function.overloadpacket)
+        formula = flop_registry.get(function.overloadpacket) or _FLOPS.get(function.overloadpacket)
         if formula:
             self.total += formula(*arguments, **options, out_val=results) // 2
         return results
+
+
+def _self_attention_flops(tokens: Tensor, _key, _value, size: int, *_others: Any, **_options: Any) -> int:
+    """Four products of the tokens [N, L, size] with matrices, and two of each token with all of its picture."""
+    return 2 * tokens.shape[0] * tokens.shape[1] * (4 * size * size + 2 * tokens.shape[1] * size)
+
+
+def _recurrent_flops(inputs: Tensor, weights: Tensor, again: Tensor, *_others: Any, **_options: Any) -> int:
+    return 2 * inputs.shape[0] * inputs.shape[1] * (weights.numel() + again.numel())
+
+
+# What torch computes in one operation on the CPU, and its own table of formulas lacks.
+_FLOPS = {
+    aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[aten._scaled_dot_product_flash_attention],
+    aten._native_multi_head_attention: _self_attention_flops,
+    aten.mkldnn_rnn_layer: _recurrent_flops,
+}
 
 
 def _probed(module: nn.Module, inputs: Tensor, name: str, calls: int = 1) -> ReceptiveField:
@@ -273,7 +356,11 @@ def _probed(module: nn.Module, inputs: Tensor, name: str, calls: int = 1) -> Rec
     def reached(side: int, begin: int, end: int) -> Tensor:
         planted = inputs[:1].clone()
         planted.narrow(side + 2, begin, end - begin).fill_(torch.nan)
-        return _output(module, planted, name, calls)[0].isnan()
+        output = _output(module, planted, name, calls)[0]
+        if not output.is_floating_point():
+            message = _('What "{name}" sees can only be found by probing, which needs floating-point numbers.')
+            raise CnnvizError(message.format(name=name))
+        return output.isnan()
 
     # The axis along which NaN in some rows does not reach everywhere is that of rows, which may be before channels.
     axes: list[int | None] = []
@@ -407,7 +494,7 @@ def _own_parameters(part: nn.Module, listed: Container[nn.Module]) -> list[nn.Pa
 
 
 def _is_leaf(part: nn.Module) -> bool:
-    has_children = next(part.children(), None) is not None
+    has_children = next(part.children(), None) is not None and not is_parametrized(part)
     return not has_children or next(part.parameters(recurse=False), None) is not None
 
 
@@ -421,7 +508,9 @@ def _hooked(
 
     A tensor that the hook returns takes the place of the output. `before(part, arguments)` is called before each.
     """
-    owner = threading.get_ident()
+    owner, parts = threading.get_ident(), list(parts)
+    if any(isinstance(part, torch.jit.ScriptModule) for part in parts):
+        raise CnnvizError(_COMPILED)
 
     def mine(part: nn.Module, arguments: Any, output: Any) -> Tensor | None:
         return hook(part, arguments, output) if threading.get_ident() == owner else None

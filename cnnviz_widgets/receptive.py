@@ -126,6 +126,11 @@ class Trace(TorchDispatchMode):
         sources = (written,) if own is None else (own, written)
         return self._add("partly written", sources, tensor, _whole_or(LOST, (self.nodes[i].state for i in sources)))
 
+    def axes(self, tensor: Tensor) -> tuple[int, int] | None:
+        """Which axes of the tensor are the picture's rows and columns; None where that cannot be told."""
+        number = self.number(tensor)
+        return None if number is None else self.nodes[number].state.axes
+
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
         """Run the operation and note what it made of what."""
         options = options or {}
@@ -225,11 +230,11 @@ def _joined(states: Iterable[State]) -> State:
     """What is seen by one who sees what all of these see."""
     states = list(states)
     placed = [state for state in states if state.axes is not None]
-    folded = {state.folded for state in states}
+    folded = {state.folded for state in states if state.folded}
     if any(state.axes != placed[0].axes for state in placed) or (not placed and len(folded) > 1):
         return LOST
     spans = tuple(_union([state.spans[axis] for state in states]) for axis in (0, 1))
-    return State(placed[0].axes, spans) if placed else State(None, spans, folded.pop())
+    return State(placed[0].axes, spans) if placed else State(None, spans, next(iter(folded), None))
 
 
 def _union(spans: list[Axis]) -> Axis:
@@ -238,6 +243,15 @@ def _union(spans: list[Axis]) -> Axis:
     if len({span.stride for span in spans}) > 1:
         return UNKNOWN
     return Span(spans[0].stride, min(span.low for span in spans), max(span.high for span in spans))
+
+
+def _placed(tracked: Tracked, output: Tensor) -> State:
+    """Which pixels are seen cannot be told, but the operation is one of those that have rows and columns last."""
+    return replace(LOST, axes=(2, 3)) if output.ndim == 4 else LOST
+
+
+def _resized(_named: dict, tracked: Tracked, output: Tensor) -> State:
+    return _placed(tracked, output)
 
 
 def _lost(state: State) -> State:
@@ -253,7 +267,7 @@ def _window(named: dict, tracked: Tracked, output: Tensor) -> State:
     """Convolution and pooling with a window."""
     (tensor, state), *others = tracked
     if others or state.axes != (tensor.ndim - 2, tensor.ndim - 1) or named.get("transposed"):
-        return LOST
+        return _placed(tracked, output)
     kernel = named["weight"].shape[-2:] if "weight" in named else _pair(named["kernel_size"])
     settings = zip(
         state.spans,
@@ -269,7 +283,7 @@ def _window(named: dict, tracked: Tracked, output: Tensor) -> State:
 def _adaptive_pool(_named: dict, tracked: Tracked, output: Tensor) -> State:
     tensor, state = tracked[0]
     if state.axes != (tensor.ndim - 2, tensor.ndim - 1):
-        return LOST
+        return _placed(tracked, output)
     sizes = zip(state.spans, tensor.shape[-2:], output.shape[-2:], strict=True)
     return replace(state, spans=tuple(_adapted(*sides) for sides in sizes))
 
@@ -300,6 +314,11 @@ def _reduction(named: dict, tracked: Tracked, output: Tensor) -> State:
 
 def _layer_norm(named: dict, tracked: Tracked, output: Tensor) -> State:
     count = len(named["normalized_shape"])
+    state = tracked[0][1]
+    if state.folded and count == 1:  # over the channels at each place
+        return state
+    if state.axes is None and output.ndim == 4 and count == 1:  # wherever rows and columns were, now channels are last
+        return replace(LOST, axes=(1, 2))
     return _reduction({"dim": list(range(-count, 0))}, tracked[:1], tracked[0][0])
 
 
@@ -328,7 +347,7 @@ def _slice(named: dict, tracked: Tracked, output: Tensor) -> State:
     tensor, state = tracked[0]
     axis = named.get("dim", 0) % tensor.ndim
     if state.axes is None or axis not in state.axes:
-        return state
+        return state if output.shape == tensor.shape else replace(state, folded=None)
     start = min(max(_index(named.get("start") or 0, tensor.shape[axis]), 0), tensor.shape[axis])
     spans, step = _moved(state, {axis: start}), named.get("step", 1)
     return replace(
@@ -348,7 +367,7 @@ def _moved(state: State, by: dict[int, int]) -> tuple[Axis, Axis]:
 
 
 def _view(_named: dict, tracked: Tracked, output: Tensor) -> State:
-    """Rows and columns stay such if as many elements come before them as before."""
+    """Rows and columns stay such if as many elements come before them as before; also where several become one row."""
     tensor, state = tracked[0]
     axes, before = state.axes, tuple(tensor.shape)
     if axes is None and state.folded:
@@ -358,16 +377,21 @@ def _view(_named: dict, tracked: Tracked, output: Tensor) -> State:
         return state
     places = [_same_place(axis, before, output.shape) for axis in axes]
     if None not in places:
-        return State(tuple(places), state.spans)
+        merged = (before[axis] // output.shape[place] for axis, place in zip(axes, places, strict=True))
+        spans = zip(state.spans, merged, strict=True)
+        return State(tuple(places), tuple(s if isinstance(s, str) else s.widened(k, k, 0, 1) for s, k in spans))
     if axes == (len(before) - 3, len(before) - 2):  # channels last: pictures, rows and columns become one long axis
         return State(None, state.spans, before)
     return _lost(state)
 
 
 def _same_place(axis: int, before: Sequence[int], after: Sequence[int]) -> int | None:
-    count = math.prod(before[:axis])
-    fits = (at for at in range(len(after)) if math.prod(after[:at]) == count and after[at] == before[axis])
-    return next(fits, None)
+    """Where an axis is found again: whole, or its first part when it was split, as when patches are merged."""
+    count, size = math.prod(before[:axis]), before[axis]
+    starts = [at for at in range(len(after)) if math.prod(after[:at]) == count]
+    whole = (at for at in starts if after[at] == size)
+    parts = (at for at in starts if 1 < after[at] < size and math.prod(after[at : at + 2]) == size)
+    return next(whole, next(parts, None))
 
 
 def _linear(named: dict, tracked: Tracked, output: Tensor) -> State:
@@ -436,6 +460,8 @@ _RULES = {
         _pointwise: "clone alias detach _to_copy copy_ copy lift_fresh expand native_dropout "
         "hardswish hardswish_ log_sigmoid_forward _prelu_kernel rrelu_with_noise",
         _window: "convolution max_pool2d_with_indices max_pool2d avg_pool2d",
+        _resized: "upsample_nearest2d _upsample_nearest_exact2d upsample_bilinear2d upsample_bicubic2d "
+        "_upsample_bilinear2d_aa _upsample_bicubic2d_aa pixel_shuffle",
         _adaptive_pool: "_adaptive_avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d",
         _reduction: "mean sum amax amin max min var std var_mean linalg_vector_norm logsumexp _softmax _log_softmax",
         _layer_norm: "native_layer_norm",

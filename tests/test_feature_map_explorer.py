@@ -10,11 +10,11 @@ from PIL import Image
 from torch import nn
 
 from cnnviz_widgets import images, render
-from cnnviz_widgets.errors import UnknownLayer, WrongSetting
+from cnnviz_widgets.errors import CnnvizError, UnknownLayer, WrongSetting
 from cnnviz_widgets.explorers import FeatureMapExplorer
 from cnnviz_widgets.explorers.feature_maps import ROOM
 from cnnviz_widgets.explorers.unit_settings import kernel_tile, map_mosaic, upsampled
-from cnnviz_widgets.networks import Network
+from cnnviz_widgets.networks import Network, architecture
 from tests import uploads
 from tests.helpers import fingerprint
 
@@ -310,6 +310,31 @@ def test_a_grey_network():
     panel.sees.value = "whole"
     assert panel.value.shape == (3, 318, 398)
     panel.close()
+
+
+def test_the_whole_picture_and_what_a_unit_sees_in_half_precision():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 38 * 38, 2)).half()
+    panel = FeatureMapExplorer(Network(module, size=40), layer="0", sees="whole")
+    assert panel.value.shape == (4, 318, 398) and panel.value.dtype == torch.float32
+    assert panel.outline(1, 2) == (1, 2, 4, 5)  # though the linear layer takes no picture of this size
+    panel.close()
+
+
+def test_channels_that_come_last():
+    timm = pytest.importorskip("timm")
+    panel = FeatureMapExplorer(Network(timm.create_model("convnext_atto", conv_mlp=False).eval(), size=64))
+    assert panel.layer.value == "stages.0.blocks.0.mlp.act"
+    assert panel.value.shape == (160, 16, 16) and panel.channel.count == 160
+    assert panel.mosaic_view.caption.startswith("160 maps of 16 × 16")
+    for channel in (0, 159):
+        panel.channel.value = channel
+        assert_map_drawn(panel, channel)
+    panel.close()
+
+
+def test_an_architecture_without_numbers_is_refused():
+    with pytest.raises(CnnvizError, match="squeezenet1_1 is an architecture without weights"):
+        FeatureMapExplorer(architecture("squeezenet1_1"))
 
 
 def test_a_network_of_timm():

@@ -231,8 +231,79 @@ def test_what_is_added_in_place_has_no_kernel_either(picture):
     assert kernels_of(network, "0", picture) is None
 
 
+def test_the_kernels_of_a_convolution_whose_weights_are_made(picture):
+    conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
+    name, weights = kernels_of(nn.Sequential(conv, nn.ReLU()), "1", picture)
+    assert name == "0" and torch.equal(weights, conv.weight)
+
+
 def test_layers_with_maps(picture):
     assert map_layers(chain(), picture) == ("0", "1", "2", "3", "4", "5")
+
+
+class Block(nn.Module):
+    """A block as in ConvNeXt: between its convolution and its sum channels come last."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.LayerNorm(3)
+        self.wide, self.act, self.narrow = nn.Linear(3, 8), nn.GELU(), nn.Linear(8, 3)
+
+    def forward(self, pictures):
+        hidden = self.norm(self.conv(pictures).permute(0, 2, 3, 1))
+        return pictures + self.narrow(self.act(self.wide(hidden))).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["axes known", "followed"])
+def test_maps_whose_channels_come_last_are_turned(picture, known):
+    block = Block()
+    with torch.no_grad():
+        norm = block.norm(block.conv(picture).permute(0, 2, 3, 1))
+        wide = block.wide(norm)
+        expected = {"norm": norm, "wide": wide, "act": block.act(wide), "narrow": block.narrow(block.act(wide))}
+    for layer, maps in expected.items():
+        found = feature_maps(block, layer, picture, axes=(1, 2) if known else None)
+        assert torch.equal(found, maps.permute(0, 3, 1, 2)) and found.shape[2:] == (21, 18)
+    assert torch.equal(feature_maps(block, "conv", picture), block.conv(picture))
+    assert map_layers(block, picture) == ("conv", "norm", "wide", "act", "narrow")
+
+
+class Parts(nn.Module):
+    """Two cuttings of each picture, as a detector looks at boxes."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(3, 4, 3), nn.ReLU()
+
+    def forward(self, pictures):
+        maps = self.conv(pictures)
+        return self.last(torch.cat([maps[..., :8, :8], maps[..., 8:16, 8:16]]))
+
+
+def test_maps_that_belong_to_no_picture_are_refused(picture):
+    assert map_layers(Parts(), picture) == ("conv",)
+    with pytest.raises(WrongSetting, match=r'"last" puts out \[2, 4, 8, 8\] for a batch of 1'):
+        feature_maps(Parts(), "last", picture)
+
+
+def test_a_picture_that_a_module_s_own_check_refuses(picture):
+    class Strict(nn.Sequential):
+        def forward(self, pictures):
+            assert pictures.shape[-2:] == (24, 24), "24×24 it must be"
+            return super().forward(pictures)
+
+    with pytest.raises(WrongSetting, match='picture of 21 × 18 pixels does not get as far as "0".*24×24 it must be'):
+        feature_maps(Strict(nn.Conv2d(3, 2, 3)), "0", picture)
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_quantised_maps_come_as_numbers(picture):
+    class Quantised(nn.Module):
+        def forward(self, pictures):
+            return torch.quantize_per_tensor(pictures, 0.01, 0, torch.quint8)
+
+    assert (feature_maps(nn.Sequential(Quantised()), "0", picture) - picture).abs().max() < 0.006
 
 
 # What a unit sees ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from cnnviz_widgets import LayerExplorer, Network, images, load_network
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer, WrongSetting
 from cnnviz_widgets.explorers import layers as module_under_test
 from cnnviz_widgets.explorers.layers import DENSITY, GAP, chosen_channels, fitted, shown_layers, spread
-from cnnviz_widgets.layers import layer_tree
+from cnnviz_widgets.layers import layer_tree, record
 from cnnviz_widgets.networks import architecture
 from tests.helpers import fingerprint
 
@@ -348,6 +348,22 @@ def test_a_network_of_timm():
     panel = LayerExplorer(module)
     assert len(panel.value) == 4 and all(output.ndim == 3 for output in panel.value.values())
     assert set(panel.untrained) == set(panel.value)
+
+
+def test_channels_that_come_last():
+    timm = pytest.importorskip("timm")
+    module = timm.create_model("convnext_atto", conv_mlp=False).eval()
+    network = Network(module, size=64)
+    panel = LayerExplorer(network, layers=["stages.0.blocks.0.mlp.fc1"], weights="trained")
+    assert panel.value["stages.0.blocks.0.mlp.fc1"].shape == (160, 16, 16)
+    assert [title for title, name in panel.layers.options if name == "stages.0.blocks.0.mlp.act"] == [
+        "stages.0.blocks.0.mlp.act · 160×16×16"
+    ]
+    with record(module, "stages.0.blocks.0.mlp.fc1") as seen, torch.no_grad():
+        module(network.preprocess("cat"))
+    output = seen["stages.0.blocks.0.mlp.fc1"]
+    assert torch.equal(panel.value["stages.0.blocks.0.mlp.fc1"], output[0].permute(2, 0, 1))
+    panel.close()
 
 
 def test_a_network_that_puts_out_a_tuple_shows_its_layers_and_refuses_the_one_without_maps():

@@ -7,8 +7,8 @@ from torch import nn
 
 from cnnviz_widgets import load_network
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer
-from cnnviz_widgets.layers import LayerInfo, find_layer, layer_tree, propose_layer, record
-from cnnviz_widgets.networks import architecture
+from cnnviz_widgets.layers import LayerInfo, channels_first, find_layer, layer_tree, propose_layer, record
+from cnnviz_widgets.networks import Network, architecture
 from tests.helpers import fingerprint
 
 
@@ -357,6 +357,135 @@ def test_a_picture_that_is_too_small_is_named():
             layer_tree(model, torch.rand(1, 1, 4, 4))
 
 
+def test_the_products_of_attention_count_on_every_device():
+    models = pytest.importorskip("torchvision.models")
+    published = models.get_model_weights("vit_b_32").DEFAULT.meta["_ops"]
+    inside = nn.Sequential(OrderedDict(vit=nn.Sequential(models.vit_b_32(weights=None))))
+    for device in ("cpu", "meta"):
+        layers = layer_tree(inside.to(device), torch.zeros(1, 3, 224, 224, device=device), containers=True)
+        (whole,) = (layer for layer in layers if layer.name == "vit")
+        assert whole.multiply_adds / 1e9 == pytest.approx(published, abs=0.001)
+
+
+class Products(nn.Module):
+    """Rows as words: two layers of recurrence both ways, and each word with each other."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(6, 5, num_layers=2, bidirectional=True, batch_first=True)
+
+    def forward(self, inputs):
+        words, _state = self.lstm(inputs.flatten(1, 2))
+        return nn.functional.scaled_dot_product_attention(words, words, words)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_recurrence_and_attention_as_functions_count_by_hand(device):
+    network = nn.Sequential(OrderedDict(inside=Products())).to(device)
+    (whole,) = layer_tree(network, torch.rand(3, 1, 7, 6, device=device), containers=True)
+    recurrence = 3 * 7 * 2 * (4 * 5 * 6 + 4 * 5 * 5 + 4 * 5 * 10 + 4 * 5 * 5)
+    assert whole.multiply_adds == recurrence + 2 * 3 * 7 * 7 * 10
+
+
+# Other people's modules ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("normed", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])
+@pytest.mark.parametrize("bias", [True, False])
+def test_what_makes_the_weights_of_a_layer_is_no_layer(picture, normed, bias):
+    network = nn.Sequential(normed(nn.Conv2d(1, 2, 3, bias=bias)), nn.ReLU())
+    before = fingerprint(network)
+    layers = layer_tree(network, picture, containers=True)
+    assert [(layer.name, layer.leaf) for layer in layers] == [("0", True), ("1", True)]
+    assert layers[0].parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert fingerprint(network) == before
+
+
+@pytest.mark.parametrize("compiled", [torch.jit.script, lambda net: torch.jit.trace(net, torch.rand(1, 1, 5, 6))])
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_torch_jit_compiled_cannot_be_looked_into(picture, compiled):
+    network = compiled(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()).eval())
+    for look in (layer_tree, propose_layer):
+        with pytest.raises(CnnvizError, match="torch.jit has compiled cannot be looked into"):
+            look(network, picture)
+    with pytest.raises(CnnvizError, match="torch.jit has compiled"), record(network, "0"):
+        pass
+    partly = nn.Sequential(nn.Conv2d(1, 1, 1), network)
+    assert [layer.name for layer in layer_tree(partly, picture)] == ["0"]
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_looking_does_not_make_a_lazy_network_what_it_is(picture):
+    network = nn.Sequential(nn.LazyConv2d(2, 3), nn.ReLU())
+    before = torch.get_rng_state()
+    for look in (lambda: layer_tree(network, picture), lambda: Network(network), lambda: record(network, "0")):
+        with pytest.raises(CnnvizError, match="lazy layers that wait for a first picture"), look():
+            pass
+    assert network[0].has_uninitialized_params() and torch.equal(torch.get_rng_state(), before)
+    network(picture)
+    assert layer_tree(network, picture)[0].output_shape == (1, 2, 3, 4)
+
+
+def test_a_module_that_wants_more_than_a_picture_says_so(picture):
+    class Two(nn.Module):
+        def forward(self, picture, mask):
+            return picture * mask
+
+    with pytest.raises(CnnvizError, match=r"Two cannot run on a picture alone \(missing .*'mask'\)"):
+        layer_tree(Two(), picture)
+
+    class Broken(nn.Module):
+        def forward(self, picture):
+            return picture + "text"
+
+    with pytest.raises(TypeError, match="str"):  # a mistake inside is not taken for one of the caller
+        layer_tree(Broken(), picture)
+
+
+def test_a_picture_with_other_channels_is_named(picture):
+    with pytest.raises(CnnvizError, match="takes is 3, that of the picture 1; Network"):
+        layer_tree(nn.Conv2d(3, 2, 1), picture)
+    with pytest.raises(RuntimeError, match="to have 5 channels"):  # a mistake inside is not taken for the picture's
+        layer_tree(nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(5, 2, 1)), picture)
+
+
+# Channels last ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "maps"),
+    [
+        ("convnext_tiny", "features.1.0.block.3", (1, 384, 56, 56)),  # the first linear layer of a block
+        ("convnext_tiny", "features.1.0.block.4", (1, 384, 56, 56)),  # its activation
+        ("convnext_tiny", "features.1.0.block.5", (1, 96, 56, 56)),
+        ("swin_t", "features.3.1", (1, 192, 28, 28)),
+        ("timm/swin_tiny_patch4_window7_224", "layers.2.blocks.0.norm2", (1, 196, 384)),  # places in one row
+        ("timm/swin_tiny_patch4_window7_224", "layers.3", (1, 768, 7, 7)),
+        ("convnext_tiny", "features.1.0.block.0", (1, 96, 56, 56)),  # channels first
+        ("resnet18", "fc", (1, 1000)),
+    ],
+)
+def test_rows_and_columns_are_told_from_channels(name, layer, maps):
+    if name.startswith("timm/"):
+        pytest.importorskip("timm")
+    (info,) = (info for info in layer_tree(*meta(name), containers=True) if info.name == layer)
+    assert info.channels_first == maps
+    assert channels_first(torch.empty(info.output_shape), info.axes).shape == maps
+
+
+def test_a_row_of_the_picture_moves_a_row_of_the_map():
+    module = load_network("convnext_tiny", weights=None).module
+    picture = torch.zeros(1, 3, 32, 48)
+    with record(module, "features.1.0.block.2") as seen, torch.no_grad():
+        module(picture)
+        picture[..., 16:20, :] += torch.rand(3, 4, 48)  # the fifth row of patches; 7×7 windows see three more each way
+        module(picture)
+    (info,) = (info for info in layer_tree(module, picture) if info.name == "features.1.0.block.2")
+    before, after = (channels_first(output, info.axes) for output in seen.calls["features.1.0.block.2"])
+    assert before.shape == (1, 96, 8, 12)
+    assert (before - after).abs().amax((0, 1, 3)).nonzero().flatten().tolist() == [1, 2, 3, 4, 5, 6, 7]
+
+
 # The layer for Grad-CAM ---------------------------------------------------------------------------------------------
 
 
@@ -375,6 +504,7 @@ def test_a_picture_that_is_too_small_is_named():
         ("convnext_tiny", "features.7.2", "768 of 7×7"),
         ("timm/mobilenetv3_small_050", "blocks.5.0.bn1.act", "288 of 7×7"),  # not the 1×1 convolution after pooling
         ("swin_t", "permute", "768 of 7×7"),
+        ("timm/swin_tiny_patch4_window7_224", "norm", "768 of 7×7"),  # its channels come last
     ],
 )
 def test_the_layer_proposed_for_grad_cam(name, layer, maps):
@@ -407,6 +537,20 @@ def test_a_shortcut_round_a_layer_is_not_overlooked():
             return self.head((hidden + self.second(hidden)).mean((2, 3)))
 
     assert propose_layer(Round(), torch.rand(1, 1, 8, 8)).name == "first"
+
+
+def test_of_a_network_that_puts_out_maps_not_the_last_is_proposed(picture):
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 2, 3))
+    assert propose_layer(network, picture).name == "1"
+
+
+def test_for_a_network_that_puts_out_a_dict_the_reader_must_choose(picture):
+    class Named(nn.Sequential):
+        def forward(self, inputs):
+            return {"out": super().forward(inputs)}
+
+    with pytest.raises(CnnvizError, match="no tensor of scores, so no layer can be proposed: choose one yourself"):
+        propose_layer(Named(nn.Conv2d(1, 4, 3)), picture)
 
 
 def test_a_vision_transformer_s_proposal_comes_with_a_warning():

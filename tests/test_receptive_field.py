@@ -44,6 +44,20 @@ def channels_last(net, x):
     return hidden.permute(0, 3, 1, 2)
 
 
+def patches(x):
+    """The channels of each 2×2 square side by side."""
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+
+
+def tokens(net, x):
+    """Rows and columns as one long axis, where the channels of each place are normalised."""
+    n, c, h, w = x.shape
+    hidden = net.conv(x).permute(0, 2, 3, 1).reshape(n, -1, c)
+    hidden = net.linear(F.layer_norm(hidden, hidden.shape[-1:]) * 0 + hidden)
+    return hidden.view(n, h, w, -1).permute(0, 3, 1, 2)
+
+
 def in_place_on_part(net, x):
     hidden = net.a(x)
     hidden[:, :1] += net.b(hidden)[:, :1]
@@ -76,6 +90,10 @@ GRAPHS = {
     ),
     "single channels": Run(lambda net, x: net.a(torch.cat([x[:, 1].unsqueeze(1), x[:, :1]], 1)), a=conv(3)),
     "channels last": Run(channels_last, conv=conv(3), linear=nn.Linear(2, 3)),
+    "patches merged": Run(
+        lambda net, x: net.a(patches(net.b(x)[:, :, :10, :12])), a=conv(3, channels=(8, 2)), b=conv(3, padding=1)
+    ),
+    "tokens": Run(tokens, conv=conv(1), linear=nn.Linear(2, 3)),
     "a gate at each place": Run(lambda net, x: x * net.a(x).mean(1, keepdim=True), a=conv(3, padding=1)),
     "batch and group normalisation": Run(lambda net, x: net.n(net.a(x)), a=conv(3), n=nn.BatchNorm2d(2)),
 }
@@ -281,6 +299,12 @@ def windows(maps):
     return parts.mean((2, 4), keepdim=True).expand_as(parts).reshape(n, h, w, c)
 
 
+def test_a_layer_whose_outputs_belong_to_no_picture_is_refused(picture):
+    boxes = Run(lambda net, x: F.unfold(x, 3).view(2, 9, -1, 1).transpose(0, 2).contiguous())
+    with pytest.raises(CnnvizError, match=r'"last" puts out \[99, 9, 2, 1\] for a batch of 1'):
+        receptive_field(boxes, picture, "last")
+
+
 def test_finding_what_is_seen_leaves_the_network_alone(picture):
     for net in (GRAPHS["batch and group normalisation"], UNREADABLE["a transposed convolution"]):
         net.train()
@@ -288,9 +312,17 @@ def test_finding_what_is_seen_leaves_the_network_alone(picture):
         receptive_field(net, picture, "last")
         layer_tree(net, picture, receptive_fields=True)
         assert fingerprint(net) == before
-    with pytest.raises(RuntimeError):
+    with pytest.raises(CnnvizError, match="channels that the network takes is 2, that of the picture 1"):
         receptive_field(net, picture[:, :1], "last")
     assert fingerprint(net) == before
+
+
+@pytest.mark.parametrize("inner", [nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(2, 3, 3)])
+def test_what_stands_behind_the_layer_may_refuse_the_picture(inner, picture):
+    net = nn.Sequential(inner, nn.Flatten(), nn.Linear(7, 2))
+    assert receptive_field(net, picture, "0").size == (3, 3)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        receptive_field(net, picture, "2")
 
 
 def test_half_precision_sees_the_same(picture):

@@ -94,6 +94,25 @@ def test_places_are_apart_and_above_zero():
     assert strongest_places(-values.abs(), 9, (1, 1)) == []
 
 
+class ChannelsLast(nn.Module):
+    """The network of these tests, whose maps are turned at the end."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.layers, self.last = layers, nn.Identity()
+
+    def forward(self, pictures):
+        return self.last(self.layers(pictures).permute(0, 2, 3, 1))
+
+
+def test_channels_that_come_last_are_channels(network):
+    turned = Network(ChannelsLast(network.module), mean=(0.5,) * 3, std=(0.5,) * 3, size=40)
+    expected = top_patches(network, "2", 3, PICTURES, count=6).patches
+    found = top_patches(turned, "last", 3, PICTURES, count=6).patches
+    places = [[(p.value, p.picture, p.y, p.x, p.box) for p in patches] for patches in (found, expected)]
+    assert places[0] == places[1]
+
+
 def test_the_steps_lead_to_the_whole(network):
     steps = list(top_patches_steps(network, "2", 0, PICTURES, count=5))
     assert [(step.index, step.total, step.found.looked_at) for step in steps] == [(n, 4, n) for n in (1, 2, 3, 4)]

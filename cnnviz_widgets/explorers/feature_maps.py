@@ -168,12 +168,12 @@ class FeatureMapExplorer(Explorer):
 
     def _compute(self, changed: str | None) -> None:
         """Run the network up to the layer; the panel keeps what it showed when that cannot be."""
-        image, layer = self.picture.image, self.layer.value
+        image, layer, info = self.picture.image, self.layer.value, self.layer.info
         if self.sees.value == SQUARE:
             inputs = self.network.preprocess(image)
         else:
             inputs = _whole(self.network, at_most(image, LONGEST))
-        maps = feature_maps(self.network, layer, inputs, call=self.layer.info.calls - 1)[0]
+        maps = feature_maps(self.network, layer, inputs, call=info.calls - 1, axes=info.axes)[0]
         kernels = kernels_of(self.network, layer, inputs)
         self.value, self._inputs, self._kernels = maps, inputs, kernels
         self._seen = images.to_image(self.network.denormalise(inputs.float()))
@@ -348,9 +348,9 @@ class FeatureMapExplorer(Explorer):
 
 
 def _whole(network: Network, image: np.ndarray) -> Tensor:
-    """The picture in its own shape, on the network's scale: [1, C, H, W]."""
+    """The picture in its own shape, on the network's scale, its device and of its type: [1, C, H, W]."""
     pixels = images.to_tensor(image) if len(network.mean) == 3 else Tensor(images.greyscale(image))[None, None]
-    return network.normalise(pixels)
+    return network.normalise(pixels.to(network.bounds[0]))
 
 
 def _fits(count: int, height: int, width: int, zoom: int) -> bool:

@@ -1,6 +1,6 @@
 """What layers make of a picture, side by side: any layers of any network, beside the same network untrained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import ipywidgets as widgets
@@ -13,8 +13,8 @@ from ..controls import ImagePicker, SettingChoice, SettingSlider
 from ..controls.sliders import ROW
 from ..errors import CnnvizError, UnknownLayer, WrongSetting
 from ..i18n import _
-from ..layers import LayerInfo, find_layer, layer_tree, record
-from ..networks import Network, evaluating, load_network
+from ..layers import LAST_TWO, LayerInfo, channels_first, find_layer, layer_tree, record
+from ..networks import Network, evaluating
 from ..techniques.feature_maps import by_strength
 from ..techniques.settings import one_of
 from ..techniques.untrained import untrained
@@ -22,6 +22,7 @@ from ..views import ImageView
 from ..worker import WORKER, Job
 from .base import Explorer, sentence_of, show_if
 from .maps import coloured
+from .unit_settings import as_network
 
 TRAINED, UNTRAINED, BOTH = "trained", "untrained", "both"
 WHICH = {"first": _("the first"), "strongest": _("the strongest")}
@@ -70,8 +71,7 @@ class LayerExplorer(Explorer):
         weights: str | None = None,
         seed: int = 0,
     ):
-        network = load_network() if network is None else network
-        self.network = network if isinstance(network, Network) else Network(network)
+        self.network = as_network(network)
         self.seed = seed
         self.untrained: dict[str, Tensor] = {}
         self._modules: dict[str, nn.Module] = {TRAINED: self.network.module}
@@ -79,6 +79,7 @@ class LayerExplorer(Explorer):
         self._job: Job | None = None
         self.picture = ImagePicker(image)
         listed = shown_layers(self.network, self.network.preprocess(self.picture.image))
+        self._axes = {info.name: info.axes for info in listed}
         self.layers = _layer_list(listed, self._wanted(layers, listed))
         one_of(_("choice of channels"), which, WHICH)
         if channels not in range(1, MOST_CHANNELS + 1):
@@ -103,7 +104,7 @@ class LayerExplorer(Explorer):
             _("Strongest: what lies above zero, averaged over the map"),
         )
         self.start = SettingSlider(
-            0, 0, max(info.output_shape[1] for info in listed) - 1, _("From channel"), _("The first channel shown")
+            0, 0, max(info.channels_first[1] for info in listed) - 1, _("From channel"), _("The first channel shown")
         )
         view = {"zoom": 1 / DENSITY}
         self.views = {TRAINED: ImageView(**view), UNTRAINED: ImageView(**view)}
@@ -176,7 +177,7 @@ class LayerExplorer(Explorer):
         outputs = dict(before.outputs) if before and before.image is image and before.names == names else {}
         for weights in dict.fromkeys([TRAINED, *self._shown()]):  # `value` is the trained network's in any case
             if weights not in outputs:
-                outputs[weights] = layer_outputs(self._module(weights), inputs, names)
+                outputs[weights] = layer_outputs(self._module(weights), inputs, names, self._axes)
         return Seen(image, names, outputs)
 
     def _module(self, weights: str) -> nn.Module:
@@ -233,13 +234,13 @@ def spread(module: nn.Module, layers: Sequence[LayerInfo], count: int = 4) -> li
     Blocks and activation functions are preferred to what is inside them; of each size of map the last, of the largest
     the first.
     """
-    maps = [info for info in layers if len(info.output_shape) == 4 and max(info.output_shape[2:]) > 1]
+    maps = [info for info in layers if len(info.output_shape) == 4 and max(info.channels_first[2:]) > 1]
     outer = set(_outer_layers(module))
     ending = [info for info in maps if info.name in outer and _is_block_or_activation(module, info.name)]
     chosen = ending if len(ending) >= count else [info for info in maps if info.leaf] or maps or list(layers)
     sizes: dict[tuple[int, ...], LayerInfo] = {}
     for info in chosen:
-        sizes[info.output_shape[2:]] = info
+        sizes[info.channels_first[2:]] = info
     names = [chosen[0].name, *[info.name for info in list(sizes.values())[1:]]]
     if len(names) < count:
         names = [info.name for info in chosen]
@@ -261,9 +262,12 @@ def _is_block_or_activation(module: nn.Module, name: str) -> bool:
     return next(part.children(), None) is not None or type(part).__module__ == "torch.nn.modules.activation"
 
 
-def layer_outputs(module: nn.Module, inputs: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+def layer_outputs(
+    module: nn.Module, inputs: Tensor, names: Sequence[str], axes: Mapping[str, tuple[int, int]] | None = None
+) -> dict[str, Tensor]:
     """What the named layers put out for one picture `[1, C, H, W]`: float32 on the CPU, without the batch.
 
+    `axes` are rows and columns in what a layer puts out, as `layer_tree` tells them; channels come first in any case.
     A layer that runs several times has one entry for each call: "relu (1)", "relu (2)", …
     """
     with record(module, names) as seen, evaluating(module), torch.no_grad():
@@ -276,7 +280,7 @@ def layer_outputs(module: nn.Module, inputs: Tensor, names: Sequence[str]) -> di
                 message = _('"{name}" puts out a tensor of shape {shape}, which has no maps to show.')
                 raise CnnvizError(message.format(name=name, shape=list(output.shape)))
             key = name if len(calls) == 1 else f"{name} ({number})"
-            values = output[0].float().cpu()
+            values = channels_first(output, (axes or {}).get(name, LAST_TWO))[0].float().cpu()
             outputs[key] = values.flatten() if values[0].numel() == 1 else values
     return outputs
 
@@ -388,7 +392,7 @@ class LayerList(widgets.SelectMultiple):
 
 
 def _layer_list(listed: Sequence[LayerInfo], wanted: Sequence[str]) -> LayerList:
-    options = [(f"{info.name} · {'×'.join(map(str, info.output_shape[1:]))}", info.name) for info in listed]
+    options = [(f"{info.name} · {'×'.join(map(str, info.channels_first[1:]))}", info.name) for info in listed]
     return LayerList(
         options=options,
         value=[info.name for info in listed if info.name in wanted],

@@ -80,7 +80,7 @@ class PatchExplorer(Explorer):
         """Look through the pictures for the present unit: at once when the panel is made, then on the worker."""
         if changed == "layer":
             with self.quietly():
-                self.channel.count = self.layer.info.output_shape[1]
+                self.channel.count = self.layer.info.channels_first[1]
         if self.value is None:
             for step in self._steps():
                 self.value = step.found

@@ -155,13 +155,13 @@ class UnitExplorer(Explorer):
 
     def update(self, changed: str | None = None) -> None:
         """Take the present unit for the card's: drawn at once when the card is made, then on the worker."""
-        layer = self.layer.value
+        layer, info = self.layer.value, self.layer.info
         if changed == "layer":
             with self.quietly():
-                self.channel.count = self.layer.info.output_shape[1]
+                self.channel.count = info.channels_first[1]
         first = self.value is None
         inputs = self.network.preprocess(self.picture.image)
-        maps = feature_maps(self.network, layer, inputs, call=self.layer.info.calls - 1)[0]
+        maps = feature_maps(self.network, layer, inputs, call=info.calls - 1, axes=info.axes)[0]
         seen = images.to_image(self.network.denormalise(inputs.float()))
         self.value = Unit(self.network, layer, self.channel.value, inputs, seen, maps[self.channel.value])
         if first:

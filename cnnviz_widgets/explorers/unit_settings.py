@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .. import render
 from ..controls import ChannelPicker, LayerPicker
-from ..errors import WrongSetting
+from ..errors import CnnvizError, WrongSetting
 from ..i18n import _
 from ..layers import LayerInfo
 from ..networks import Network, load_network
@@ -19,9 +19,13 @@ PAPER = 255
 
 
 def as_network(network: Network | nn.Module | None) -> Network:
-    """`network` as a `Network`; without one, the bundled one."""
+    """`network` as a `Network`; without one, the bundled one. Raises `CnnvizError` where it has no numbers in it."""
     network = load_network() if network is None else network
-    return network if isinstance(network, Network) else Network(network)
+    network = network if isinstance(network, Network) else Network(network)
+    if network.bounds[0].is_meta:
+        message = _("{name} is an architecture without weights; load_network makes one that can look at pictures.")
+        raise CnnvizError(message.format(name=network.name))
+    return network
 
 
 def layer_picker(network: Network, inputs: Tensor, layer: str | None) -> LayerPicker:
@@ -37,18 +41,14 @@ def layer_picker(network: Network, inputs: Tensor, layer: str | None) -> LayerPi
 
 
 def first_answer(listed: list[LayerInfo]) -> str:
-    """The layer that a panel begins with: the first activation, or the first layer where these are functions.
-
-    What a network sees is square; an activation with unequal sides has its channels last, and is passed over.
-    """
-    activations = [layer.name for layer in listed if "LU" in layer.kind or "swish" in layer.kind.lower()]
-    square = {layer.name for layer in listed if layer.output_shape[2] == layer.output_shape[3]}
-    return next((name for name in activations if name in square), listed[0].name)
+    """The layer that a panel begins with: the first activation, or the first layer where these are functions."""
+    activations = (layer.name for layer in listed if "LU" in layer.kind or "swish" in layer.kind.lower())
+    return next(activations, listed[0].name)
 
 
 def channel_picker(layer: LayerInfo, channel: int) -> ChannelPicker:
     """A picker of the channels of `layer`. Raises `WrongSetting` for a channel that is not there."""
-    channels = layer.output_shape[1]
+    channels = layer.channels_first[1]
     if channel not in range(channels):
         message = _("{layer} has the channels 0 to {last}; there is no channel {channel}.")
         raise WrongSetting(message.format(layer=layer.name, last=channels - 1, channel=channel))

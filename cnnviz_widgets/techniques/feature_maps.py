@@ -4,27 +4,38 @@ import itertools
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import CnnvizError, WrongSetting
 from ..i18n import _
-from ..layers import find_layer, layer_tree, record
+from ..layers import LAST_TWO, channels_first, find_layer, layer_tree, record
 from ..networks import Network, as_module, evaluating
+from ..receptive import Trace
 from .settings import one_of
 
 STRENGTHS = {"mean": _("mean answer"), "peak": _("largest value")}
 
 
-def feature_maps(model: Network | nn.Module, layer: str, inputs: Tensor, *, call: int | None = None) -> Tensor:
+def feature_maps(
+    model: Network | nn.Module,
+    layer: str,
+    inputs: Tensor,
+    *,
+    call: int | None = None,
+    axes: tuple[int, int] | None = None,
+) -> Tensor:
     """The maps that `layer` (a dotted name, containers too) puts out for `inputs` [N, C, H, W]: float32 [N, K, h, w].
 
     The network runs in eval mode and without gradients. A convolution takes a picture of any size; where what stands
     behind the layer does not, the maps are returned all the same. Of a layer that runs several times in one pass they
     are those of its latest call, as with `record`, or of call number `call`, counted from 0; the network then runs no
     further than that call, which saves time and memory.
+
+    Maps whose channels come last (inside the blocks of ConvNeXt and Swin) are told by following the operations, and are
+    turned; where `axes`, those of rows and columns, are known from `layer_tree`, that is left out.
 
     Raises `UnknownLayer`, which names the nearest; `CnnvizError` when the layer puts out something other than a tensor;
     and `WrongSetting` when it puts out no maps, is not reached, or the picture is too small to reach it.
@@ -33,21 +44,25 @@ def feature_maps(model: Network | nn.Module, layer: str, inputs: Tensor, *, call
     part = find_layer(module, layer)
     inputs = _as_the_module_wants(module, inputs)
     hook = _after(math.inf if call is None else call + 1)
-    with record(module, layer) as seen, _hooked([part], hook), evaluating(module), torch.no_grad():
+    following = Trace(inputs) if axes is None and inputs.ndim == 4 else nullcontext()
+    with record(module, layer) as seen, _hooked([part], hook), evaluating(module), torch.no_grad(), following:
         try:
             module(inputs)
         except _Reached:
             pass
         except CnnvizError:
             raise
-        except RuntimeError as error:
+        except Exception as error:
             if layer not in seen:
                 raise WrongSetting(_does_not_pass(layer, inputs, error)) from error
     calls = seen.calls.get(layer, [])
     if len(calls) <= (call or 0):
         message = _('"{name}" ran {count} times for this picture; there is no call {call}.')
         raise WrongSetting(message.format(name=layer, count=len(calls), call=call or 0))
-    return _checked(module, layer, calls[-1 if call is None else call], inputs)
+    maps = calls[-1 if call is None else call]
+    if isinstance(following, Trace):
+        axes = following.axes(maps)
+    return _checked(module, layer, channels_first(maps, axes or LAST_TWO), inputs)
 
 
 def strength(maps: Tensor, by: str = "mean") -> Tensor:
@@ -79,7 +94,7 @@ def silent(maps: Tensor) -> Tensor:
 def map_layers(model: Network | nn.Module, inputs: Tensor) -> tuple[str, ...]:
     """The layers (blocks too) that put out maps for `inputs` [N, C, H, W]: more than one place in each channel."""
     layers = layer_tree(model, _as_the_module_wants(as_module(model), inputs), containers=True)
-    return tuple(layer.name for layer in layers if has_maps(layer.output_shape))
+    return tuple(info.name for info in layers if has_maps(info.channels_first) and info.output_shape[0] == len(inputs))
 
 
 def has_maps(shape: tuple[int, ...]) -> bool:
@@ -108,7 +123,8 @@ def kernels_of(model: Network | nn.Module, layer: str, inputs: Tensor) -> tuple[
         entered[part] = maker(arguments[0]) if arguments else None
 
     def follow(part: nn.Module, _arguments: tuple, output: object) -> None:
-        if isinstance(output, Tensor) and next(part.children(), None) is None:
+        whole = isinstance(part, (nn.Conv2d, *_CHANNEL_BY_CHANNEL)) or next(part.children(), None) is None
+        if whole and isinstance(output, Tensor):
             conv = entered.get(part) if isinstance(part, _CHANNEL_BY_CHANNEL) else None
             made[id(output)] = output, output._version, part if isinstance(part, nn.Conv2d) else conv
         if part is wanted:
@@ -191,8 +207,11 @@ def _as_the_module_wants(module: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def _checked(module: nn.Module, layer: str, maps: Tensor, inputs: Tensor) -> Tensor:
+    if len(maps) != len(inputs):
+        message = _('"{name}" puts out {shape} for a batch of {count}: what it says belongs to no picture.')
+        raise WrongSetting(message.format(name=layer, shape=list(maps.shape), count=len(inputs)))
     if has_maps(tuple(maps.shape)):
-        return maps.float()
+        return maps.dequantize() if maps.is_quantized else maps.float()
     height, width = inputs.shape[-2:]
     if maps.ndim == 4 and maps.numel() == 0:
         message = _('Of a picture of {h} × {w} pixels nothing is left at "{name}"; take a larger one.')
@@ -215,7 +234,7 @@ def _instead(module: nn.Module, inputs: Tensor) -> str:
     return _('; the last layer with maps is "{name}"').format(name=layers[-1]) if layers else ""
 
 
-def _does_not_pass(layer: str, inputs: Tensor, error: RuntimeError) -> str:
+def _does_not_pass(layer: str, inputs: Tensor, error: Exception) -> str:
     height, width = inputs.shape[-2:]
     message = _(
         'A picture of {h} × {w} pixels does not get as far as "{name}"; if it is too small, take a larger one. {why}'

@@ -169,7 +169,7 @@ def crop(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
 
 def _steps(network: Network, layer: str, channel: int, sources: list[images.ImageSource], count: int) -> Iterator[Step]:
     field: ReceptiveField | None = None
-    latest: int | None = None
+    known: dict[str, object] = {}
     best: list[Patch] = []
     refused: list[str] = []
     for index, source in enumerate(sources, 1):
@@ -180,8 +180,8 @@ def _steps(network: Network, layer: str, channel: int, sources: list[images.Imag
             refused.append(f"{name}: {error}")
         else:
             if field is None:
-                latest = _latest_call(network, layer, inputs)
-            maps = feature_maps(network, layer, inputs, call=latest)[0]
+                known = _latest_call(network, layer, inputs)
+            maps = feature_maps(network, layer, inputs, **known)[0]
             values = _of_channel(maps, layer, channel)
             field = field or receptive_field(network, inputs, layer)
             new = _patches(network, inputs, values, name, field, count)
@@ -207,10 +207,10 @@ def _patches(
     return patches
 
 
-def _latest_call(network: Network, layer: str, inputs: Tensor) -> int | None:
-    """The number of the layer's latest call in a pass, behind which nothing need be computed."""
+def _latest_call(network: Network, layer: str, inputs: Tensor) -> dict[str, object]:
+    """The number of the layer's latest call in a pass, behind which nothing need be computed, and its axes."""
     infos = {info.name: info for info in layer_tree(network, inputs, containers=True)}
-    return infos[layer].calls - 1 if layer in infos else None
+    return {"call": infos[layer].calls - 1, "axes": infos[layer].axes} if layer in infos else {}
 
 
 def _of_channel(maps: Tensor, layer: str, channel: int) -> Tensor:
