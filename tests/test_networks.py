@@ -408,7 +408,26 @@ def test_timm_s_weights_fail_fast_without_a_network(no_weights_anywhere, monkeyp
     pytest.importorskip("timm")
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(no_weights_anywhere))
-    with pytest.raises(WeightsUnavailable, match="timm/resnet18 are not on this machine .*Name or service not known"):
+    with pytest.raises(WeightsUnavailable) as caught:
+        load_network("timm/resnet18")
+    for part in (
+        "timm/resnet18 (timm/resnet18.a1_in1k, 45 MB) are not on this machine",
+        "Name or service not known",
+        "python -m cnnviz_widgets fetch timm/resnet18 (HF_HOME",
+        "right now: efficientnet_lite0",
+    ):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_file_of_timm_s_is_named(monkeypatch, tmp_path):
+    pytest.importorskip("timm")
+    hub = pytest.importorskip("huggingface_hub")
+    (tmp_path / "model.safetensors").write_bytes(b"half a file")
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda repository, file: str(tmp_path / file))
+    with pytest.raises(
+        WeightsUnavailable, match="model.safetensors is damaged or not that of timm/resnet18.*delete it"
+    ):
         load_network("timm/resnet18")
 
 

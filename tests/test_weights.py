@@ -4,17 +4,21 @@ import hashlib
 import os
 import pickle
 import shutil
+import signal
 import stat
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
 
 from cnnviz_widgets import weights
+from cnnviz_widgets.__main__ import main
 from cnnviz_widgets.errors import UnknownNetwork, WeightsUnavailable
 from cnnviz_widgets.networks import architecture, available_networks, fetch, load_network
 from cnnviz_widgets.weights import KnownNetwork, known_networks
@@ -55,13 +59,20 @@ def shared(cache, monkeypatch):
 def locked(folder: Path, own: Path | None = None):
     """Inside the `with` nothing can be written to `folder`, not even by root, who is nobody for the moment."""
     folder.chmod(stat.S_IRUSR | stat.S_IXUSR | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
-    root = os.geteuid() == 0
-    if root and own:
+    if os.geteuid() == 0 and own:
         os.chown(own, NOBODY, NOBODY)
+    with as_nobody():
+        assert not os.access(folder, os.W_OK, effective_ids=True)
+        yield
+
+
+@contextmanager
+def as_nobody():
+    """Root may read anything, so inside the `with` it is nobody."""
+    root = os.geteuid() == 0
     if root:
         os.seteuid(NOBODY)
     try:
-        assert not os.access(folder, os.W_OK, effective_ids=True)
         yield
     finally:
         if root:
@@ -232,13 +243,37 @@ def test_a_file_in_torchvision_s_layout_loads_as_torchvision_loads_it(cache, nam
     assert same(ours, theirs)
 
 
+def test_a_file_that_the_reader_may_not_read_is_as_good_as_none(shared):
+    file = shared / file_of("squeezenet1_1")
+    torch.save(squeezenet().state_dict(), file)
+    for kept in (file, shared):  # a file, or the whole folder, that others may not look into
+        kept.chmod(0)
+        with as_nobody():
+            assert {network.where for network in known_networks()} == {"bundled", "download"}
+            with pytest.raises(WeightsUnavailable, match="are not on this machine"):
+                load_network("squeezenet1_1")
+        kept.chmod(0o755)
+
+
+def test_a_reader_without_a_home_is_told_what_to_set(published, monkeypatch, tmp_path):
+    for name in ("HOME", "USERPROFILE", "TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as it does for a user that the machine has not
+    monkeypatch.chdir(tmp_path)
+    assert weights.folders() == ()
+    assert [network.where for network in known_networks()[:2]] == ["bundled", "download"]
+    with pytest.raises(WeightsUnavailable, match="can be written to; set TORCH_HOME to one of yours"):
+        fetch("squeezenet1_1")
+    assert not (tmp_path / "~").exists()
+
+
 # Damaged files --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"not weights", b"", pickle.dumps(print, protocol=2)],
-    ids=["text", "empty", "code"],
+    [b"not weights", b"", pickle.dumps(print, protocol=2), b"<!DOCTYPE html>", b"\x80\x02X\x01", b"PK\x03\x04zip"],
+    ids=["text", "empty", "code", "page", "half a number", "zip"],
 )
 def test_a_file_that_is_none_of_weights_is_named_with_the_remedy(cache, content):
     (cache / file_of("squeezenet1_1")).write_bytes(content)
@@ -270,8 +305,9 @@ def test_a_truncated_file_is_refused(cache, part, zipped):
         lambda entries: list(entries.values()),
         lambda entries: torch.zeros(3),
         lambda entries: {**entries, "classifier.1.bias": "text"},
+        lambda entries: {key: value.half() for key, value in entries.items()},
     ],
-    ids=["shape", "missing", "extra", "list", "tensor", "text"],
+    ids=["shape", "missing", "extra", "list", "tensor", "text", "half precision"],
 )
 def test_the_weights_of_another_network_are_refused(cache, entries):
     torch.save(entries(squeezenet().state_dict()), cache / file_of("squeezenet1_1"))
@@ -363,6 +399,130 @@ def test_a_lab_without_any_writable_folder_is_told(published, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/own")
     with pytest.raises(WeightsUnavailable, match="can be written to; set TORCH_HOME to one of yours"):
         fetch("squeezenet1_1")
+
+
+def test_the_command_names_the_set_of_weights_that_is_missing(cache):
+    for attempt in (load_network, fetch):
+        with pytest.raises(WeightsUnavailable, match="resnet50-0676ba61.pth.* fetch resnet50 --weights IMAGENET1K_V1 "):
+            attempt("resnet50", "IMAGENET1K_V1")
+    (cache / "resnet50-0676ba61.pth").write_bytes(b"damaged")
+    with pytest.raises(WeightsUnavailable, match="replace it with: .* fetch resnet50 --weights IMAGENET1K_V1$"):
+        load_network("resnet50", "IMAGENET1K_V1")
+
+
+# Over HTTP ------------------------------------------------------------------------------------------------------------
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one file as `way` says: whole, without its length, cut short, and as broken servers and portals do."""
+
+    daemon_threads, way, content = True, "whole", b""
+
+    def handle_error(self, _request, _address):
+        """The reader hangs up after a first look, which is no error."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_arguments):
+        """Nothing is printed."""
+
+    def do_GET(self):
+        way, content = self.server.way, self.server.content
+        self.close_connection = True
+        if way == "absent":
+            self.send_error(404)
+        elif way == "no HTTP":
+            self.wfile.write(b"please log in\r\n\r\n")
+        elif way == "circle":
+            self.send_response(302)
+            self.send_header("Location", self.path)
+            self.end_headers()
+        else:
+            length = {"whole": ("Content-Length", len(content)), "no length": ("Connection", "close")}
+            length["cut in chunks"] = ("Transfer-Encoding", "chunked")
+            self.send_response(200)
+            self.send_header(*map(str, length.get(way, length["whole"])))
+            self.end_headers()
+            half = content[: len(content) // 2]
+            parts = {
+                "cut": half,
+                "stopped": half,
+                "page": b"<".ljust(len(content)),
+                "cut in chunks": b"%x\r\n" % 9 + half,
+            }
+            self.wfile.write(parts.get(way, content))
+            if way == "stopped":
+                self.wfile.flush()
+                if partial := list(self.server.folder.glob("*.partial")):  # not at the first look
+                    assert len(partial) == 1
+                    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                    self.server.over.wait(10)
+
+
+@pytest.fixture
+def server(cache, tmp_path, monkeypatch):
+    """What torchvision publishes for squeezenet1_1, served on this machine."""
+    from cnnviz_widgets import networks
+
+    offered = Published(tmp_path / "served")
+    monkeypatch.undo()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setattr(networks, "_torchvision_weights", lambda name, wanted: offered)
+    with Server(("127.0.0.1", 0), Handler) as server:
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        server.content, server.folder, server.over = offered.file.read_bytes(), cache, threading.Event()
+        offered.url = f"http://127.0.0.1:{server.server_port}/models/{offered.name}"
+        server.file = cache / offered.name
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join(10)
+
+
+@pytest.mark.parametrize("way", ["whole", "no length"])
+def test_a_file_that_arrives_whole_is_kept(server, capsys, way):
+    server.way = way
+    assert main(["fetch", "squeezenet1_1"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"squeezenet1_1: {server.file}\n"
+    assert server.file.read_bytes() == server.content
+    assert ("100%" if way == "whole" else "4.73MB") in printed.err  # how far it is
+    assert same(load_network("squeezenet1_1").module, squeezenet())
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"),
+    [
+        ("absent", "Not Found"),
+        ("no HTTP", "please log in"),
+        ("circle", "redirect"),
+        ("page", "invalid hash value"),
+        ("cut", "invalid hash value"),
+        ("cut in chunks", "IncompleteRead"),
+    ],
+)
+def test_of_a_file_that_does_not_arrive_nothing_is_kept(server, capsys, way, reason):
+    server.way = way
+    for attempt in (load_network, fetch):
+        with pytest.raises(WeightsUnavailable, match=rf"could not be fetched \(.*{reason}.*\)\. Where") as caught:
+            attempt("squeezenet1_1")
+        assert "\n" not in str(caught.value)
+    assert list(server.folder.iterdir()) == []
+    server.way = "whole"
+    assert fetch("squeezenet1_1") == server.file
+
+
+def test_a_reader_who_stops_a_download_keeps_nothing_of_it(server, capsys):
+    server.way = "stopped"
+    assert main(["fetch", "squeezenet1_1"]) == 130
+    assert capsys.readouterr().err.endswith("Stopped; of a file that was on its way nothing is kept.\n")
+    assert list(server.folder.iterdir()) == []
 
 
 def test_the_bundled_network_needs_no_fetching_but_is_checked(cache, monkeypatch, tmp_path):
