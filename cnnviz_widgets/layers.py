@@ -103,7 +103,7 @@ def layer_tree(
             trainable=sum(p.numel() for p in _own_parameters(part, seen.shapes) if p.requires_grad),
             multiply_adds=(seen.own_multiply_adds if _is_leaf(part) else seen.multiply_adds)[part],
             receptive_field=seen.field(part) if receptive_fields else None,
-            axes=seen.axes(part),
+            axes=seen.known_axes(part) or LAST_TWO,
         )
         for part, shapes in seen.shapes.items()
     ]
@@ -131,7 +131,8 @@ def receptive_field(model: Network | nn.Module, inputs: Tensor, name: str) -> Re
     if seen.shapes[part][-1][:1] != inputs.shape[:1]:
         message = _('"{name}" puts out {shape} for a batch of {count}, so its units belong to no picture.')
         raise CnnvizError(message.format(name=name, shape=list(seen.shapes[part][-1]), count=len(inputs)))
-    return seen.field(part) or _probed(module, inputs, name, calls=len(seen.shapes[part]))
+    known = seen.known_axes(part)
+    return seen.field(part) or _probed(module, inputs, name, calls=len(seen.shapes[part]), known=known)
 
 
 def propose_layer(model: Network | nn.Module, inputs: Tensor) -> Proposal:
@@ -210,10 +211,9 @@ class _Observation:
         node = self.nodes[self.numbers[part]]
         return field(node.state, node.shape, self.picture)
 
-    def axes(self, part: nn.Module) -> tuple[int, int]:
-        """Which axes of the part's latest output are rows and columns."""
-        known = self.nodes[self.numbers[part]].state.axes if part in self.numbers else None
-        return known or LAST_TWO
+    def known_axes(self, part: nn.Module) -> tuple[int, int] | None:
+        """Which axes of the part's latest output are rows and columns, where the operations tell."""
+        return self.nodes[self.numbers[part]].state.axes if part in self.numbers else None
 
 
 def _observe(module: nn.Module, inputs: Tensor, trace: bool, wanted: nn.Module | None = None) -> _Observation:
@@ -343,10 +343,13 @@ _FLOPS = {
 }
 
 
-def _probed(module: nn.Module, inputs: Tensor, name: str, calls: int = 1) -> ReceptiveField:
+def _probed(
+    module: nn.Module, inputs: Tensor, name: str, calls: int = 1, known: tuple[int, int] | None = None
+) -> ReceptiveField:
     """The receptive field of the middle unit of a map, found by where NaN must be planted for it to arrive there.
 
-    NaN passes whatever the weights are and through ReLU and max pooling, where gradients may vanish by chance.
+    NaN passes whatever the weights are and through ReLU and max pooling, where gradients may vanish by chance. `known`
+    are the axes of rows and columns, where the operations tell them.
     """
     if inputs.is_meta:
         message = _('What "{name}" sees can only be found by probing, which needs a network with numbers in it.')
@@ -362,13 +365,14 @@ def _probed(module: nn.Module, inputs: Tensor, name: str, calls: int = 1) -> Rec
             raise CnnvizError(message.format(name=name))
         return output.isnan()
 
-    # The axis along which NaN in some rows does not reach everywhere is that of rows, which may be before channels.
+    # The axis along which NaN in other rows reaches other places is that of rows, which may be before channels.
+    shape = reached(0, 0, 1).shape
     axes: list[int | None] = []
     for side, limit in enumerate(picture):
         parts = [(0, max(limit // 8, 1)), (0, limit // 2), (limit // 2, limit)]
-        masks = (reached(side, *part) for part in parts)
-        axes.append(next((axis for mask in masks for axis in range(mask.ndim) if _is_uneven(mask, axis)), None))
-    shape = reached(0, 0, 1).shape
+        masks = [mask for part in parts if (mask := reached(side, *part)).any()]
+        candidates = [known[side] - 1] if known else [axis for axis in range(len(shape)) if axis not in axes]
+        axes.append(next((axis for axis in candidates if len({_along(mask, axis) for mask in masks}) > 1), None))
     sides = []
     for side, (axis, limit) in enumerate(zip(axes, picture, strict=True)):
         if axis is None:
@@ -391,9 +395,9 @@ def _probed(module: nn.Module, inputs: Tensor, name: str, calls: int = 1) -> Rec
     return ReceptiveField(size, stride, offset, picture)
 
 
-def _is_uneven(mask: Tensor, axis: int) -> bool:
-    along = mask.movedim(axis, 0).flatten(1).any(1)
-    return bool(along.any() and not along.all())
+def _along(mask: Tensor, axis: int) -> tuple[bool, ...]:
+    """Where along `axis` there is anything."""
+    return tuple(mask.movedim(axis, 0).flatten(1).any(1).tolist())
 
 
 class _Reached(Exception):

@@ -256,6 +256,9 @@ def load_network(name: str = BUNDLED, weights: str | None = "default", *, seed: 
 
     Raises `UnknownNetwork`, which names the nearest, or `WeightsUnavailable`, which says how to get the weights.
     """
+    if not isinstance(name, str):
+        message = _("A network is loaded by its name, not by a {kind}; Network(module) is made from a module.")
+        raise UnknownNetwork(message.format(kind=type(name).__name__))
     if name == BUNDLED:
         return _load_bundled(weights, seed)
     if name.startswith("timm/"):
@@ -445,6 +448,9 @@ def _unknown_network(name: str) -> str:
 
 def _load_timm(name: str, weights: str | None, seed: int) -> Network:
     plain = _timm_name(name)
+    if weights not in ("default", None):
+        message = _('timm has its sets of weights as parts of names, such as "timm/resnet18.a1_in1k", not "{weights}".')
+        raise WeightsUnavailable(message.format(weights=weights))
     import timm
 
     overlay = {} if weights is None else _timm_weights(name, timm.get_pretrained_cfg(plain).hf_hub_id)

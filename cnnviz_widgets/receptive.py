@@ -375,7 +375,9 @@ def _view(_named: dict, tracked: Tracked, output: Tensor) -> State:
         axes = (len(before) - 3, len(before) - 2)
     if axes is None:
         return state
-    places = [_same_place(axis, before, output.shape) for axis in axes]
+    places: list[int | None] = []
+    for axis in axes:
+        places.append(_same_place(axis, before, output.shape, places))
     if None not in places:
         merged = (before[axis] // output.shape[place] for axis, place in zip(axes, places, strict=True))
         spans = zip(state.spans, merged, strict=True)
@@ -385,10 +387,11 @@ def _view(_named: dict, tracked: Tracked, output: Tensor) -> State:
     return _lost(state)
 
 
-def _same_place(axis: int, before: Sequence[int], after: Sequence[int]) -> int | None:
+def _same_place(axis: int, before: Sequence[int], after: Sequence[int], taken: Sequence[int | None]) -> int | None:
     """Where an axis is found again: whole, or its first part when it was split, as when patches are merged."""
     count, size = math.prod(before[:axis]), before[axis]
-    starts = [at for at in range(len(after)) if math.prod(after[:at]) == count]
+    order = [*range(1, len(after)), 0]  # where a map has one row only, that is not the axis of pictures
+    starts = [at for at in order if math.prod(after[:at]) == count and at not in taken]
     whole = (at for at in starts if after[at] == size)
     parts = (at for at in starts if 1 < after[at] < size and math.prod(after[at : at + 2]) == size)
     return next(whole, next(parts, None))

@@ -420,6 +420,17 @@ def test_timm_s_weights_fail_fast_without_a_network(no_weights_anywhere, monkeyp
     assert "\n" not in str(caught.value)
 
 
+def test_a_set_of_timm_s_weights_is_part_of_the_name():
+    pytest.importorskip("timm")
+    with pytest.raises(WeightsUnavailable, match='"timm/resnet18.a1_in1k", not "IMAGENET1K_V1"'):
+        load_network("timm/resnet18", "IMAGENET1K_V1")
+
+
+def test_a_module_is_not_taken_for_a_name():
+    with pytest.raises(UnknownNetwork, match=r"by its name, not by a Tiny; Network\(module\)"):
+        load_network(Tiny())
+
+
 def test_a_damaged_file_of_timm_s_is_named(monkeypatch, tmp_path):
     pytest.importorskip("timm")
     hub = pytest.importorskip("huggingface_hub")

@@ -99,6 +99,9 @@ GRAPHS = {
 }
 UNREADABLE = {
     "a transposed convolution": Run(lambda net, x: net.a(x), a=nn.ConvTranspose2d(2, 2, 2, 2)),
+    "one that sees padding alone in some rows": Run(
+        lambda net, x: net.b(F.pad(net.a(x), (3, 0, 2, 0))), a=nn.ConvTranspose2d(2, 2, 3), b=conv(1)
+    ),
     "written into a part": Run(in_place_on_part, a=conv(3, padding=1), b=conv(3, padding=1)),
     "written into an empty map": Run(
         lambda net, x: net.a(F.pad(x, (1, 1, 1, 1), mode="circular")[..., 1:-1]), a=conv(1)
@@ -323,6 +326,11 @@ def test_what_stands_behind_the_layer_may_refuse_the_picture(inner, picture):
     assert receptive_field(net, picture, "0").size == (3, 3)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         receptive_field(net, picture, "2")
+
+
+def test_a_map_of_one_place_is_followed_through_views():
+    net = Run(channels_last, conv=conv(3), linear=nn.Linear(2, 3))
+    assert receptive_field(net, torch.rand(1, 2, 3, 3), "last") == ReceptiveField((3, 3), (1, 1), (0, 0), (3, 3))
 
 
 def test_half_precision_sees_the_same(picture):
