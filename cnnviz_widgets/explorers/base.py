@@ -132,7 +132,7 @@ class Explorer(Twin, widgets.VBox):
         """What the panel's picture shows, in words: its title, its settings and the captions of its pictures."""
         captions = [view.caption for view in descendants(self.body) if isinstance(view, ImageView) and not hidden(view)]
         sentences = [self.title, *self._settings_in_words(), *filter(None, captions)]
-        return ". ".join(sentence.rstrip(".") for sentence in sentences)
+        return " ".join(sentence if sentence.endswith((".", "?", "!")) else f"{sentence}." for sentence in sentences)
 
     def _settings_in_words(self) -> list[str]:
         return [text for control in self.settings.values() if (text := setting_text(control))]
