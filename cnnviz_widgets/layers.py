@@ -253,7 +253,7 @@ def _observe(module: nn.Module, inputs: Tensor, trace: bool, wanted: nn.Module |
         if trace:
             seen.trace = stack.enter_context(Trace(inputs))
         try:
-            output = _run(module, inputs)
+            output = run(module, inputs)
         except Exception:
             if wanted not in seen.shapes:
                 raise
@@ -276,7 +276,7 @@ def _layers_of(module: nn.Module) -> dict[nn.Module, str]:
 _COMPILED = _("What torch.jit has compiled cannot be looked into: give the module that it was made from.")
 
 
-def _run(module: nn.Module, inputs: Tensor) -> Any:
+def run(module: nn.Module, inputs: Tensor) -> Any:
     """`module(inputs)`, where torch's complaint about the commonest mistakes becomes a sentence."""
     try:
         return module(inputs)
@@ -485,6 +485,8 @@ def find_layer(model: Network | nn.Module, name: str) -> nn.Module:
         return parts[name]
     known = [part for part in parts if part]
     below = [part for part in known if name and part.endswith(f".{name}")]
+    if str(name) in known:
+        raise UnknownLayer(_('Layers go by their names as text: "{name}".').format(name=name))
     near = list(dict.fromkeys([*below, *get_close_matches(str(name), known, n=4, cutoff=0.5)]))[:4]
     message = _('There is no layer "{name}". Did you mean {near}?')
     raise UnknownLayer(message.format(name=name, near=", ".join(near or known[:4])))

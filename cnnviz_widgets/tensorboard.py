@@ -33,7 +33,7 @@ def write_graph(model: Network | nn.Module, inputs: Tensor, folder: str | Path) 
     except OSError as error:
         message = _("The graph cannot be written to {folder}: {reason}")
         raise CnnvizError(message.format(folder=folder, reason=error.strerror or error)) from error
-    except RuntimeError as error:
+    except Exception as error:
         for file in set(_files(folder)) - earlier:
             file.unlink()
         reason = " ".join(str(error).split())[:200]

@@ -332,6 +332,13 @@ def test_channels_that_come_last():
     panel.close()
 
 
+def test_settings_that_cannot_be(network):
+    with pytest.raises(WrongSetting, match="choose one of mean, peak, number"):
+        FeatureMapExplorer(network, order="size")
+    with pytest.raises(WrongSetting, match="choose one of square, whole"):
+        FeatureMapExplorer(network, sees="half")
+
+
 def test_an_architecture_without_numbers_is_refused():
     with pytest.raises(CnnvizError, match="squeezenet1_1 is an architecture without weights"):
         FeatureMapExplorer(architecture("squeezenet1_1"))

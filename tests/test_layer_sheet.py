@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cnnviz_widgets import layer_sheet, render
-from cnnviz_widgets.errors import UnknownLayer, WrongSetting
+from cnnviz_widgets.errors import CnnvizError, UnknownLayer, WrongSetting
 from cnnviz_widgets.explorers.layer_sheet import GROUND, WIDTH
 from cnnviz_widgets.lenet import article_stages, lenet, lenet5
 from tests.helpers import fingerprint
@@ -86,6 +86,16 @@ def test_convolutions_are_signed_around_white(digit):
         assert pixel[warmer] > pixel[colder] + 40
     strongest = np.abs(maps).max()
     np.testing.assert_array_equal(picture[::2, 0:56:2], render.signed_map(maps[0], strongest))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_kinds_of_numbers(digit, kind):
+    whole, sheet = layer_sheet(lenet(), digit), layer_sheet(lenet().to(kind), digit.to(kind))
+    assert sheet.outputs["conv1"].dtype == torch.float32
+    torch.testing.assert_close(sheet.outputs["conv1"], whole.outputs["conv1"], atol=0.05, rtol=0.05)
+    if kind != torch.float64:
+        with pytest.raises(CnnvizError, match="The network works on cpu in b?float16"):
+            layer_sheet(lenet().to(kind), digit)
 
 
 def test_a_vector_is_a_row_of_cells(digit):

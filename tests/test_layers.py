@@ -170,6 +170,8 @@ def test_an_unknown_layer_offers_the_nearest(picture):
         pass
     with pytest.raises(UnknownLayer, match="Did you mean body.relu"):
         find_layer(Small(), "relu")
+    with pytest.raises(UnknownLayer, match='names as text: "1"'):
+        find_layer(nn.Sequential(nn.ReLU(), nn.ReLU()), 1)
     with pytest.raises(UnknownLayer, match="Did you mean unused, body"):
         find_layer(Small(), "")
     assert isinstance(find_layer(Small(), "body.relu"), nn.ReLU)

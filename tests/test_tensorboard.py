@@ -57,15 +57,20 @@ def test_the_model_is_left_as_it_was(tmp_path):
 
 
 class Stubborn(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
     def forward(self, inputs):
-        raise RuntimeError("out of chalk")
+        raise self.kind("out of chalk")
 
 
 def test_kind_errors(tmp_path):
     with pytest.raises(CnnvizError, match="There is no graph in"):
         read_graph(tmp_path / "nowhere")
-    with pytest.raises(CnnvizError, match="cannot be traced. .*out of chalk"):
-        write_graph(Stubborn(), DIGIT, tmp_path)
+    for kind in (RuntimeError, TypeError, AssertionError):
+        with pytest.raises(CnnvizError, match="cannot be traced. .*out of chalk"):
+            write_graph(Stubborn(kind), DIGIT, tmp_path)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(CnnvizError, match="cannot be written to .*taken"):

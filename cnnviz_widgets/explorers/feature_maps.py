@@ -12,6 +12,7 @@ from ..layers import receptive_field
 from ..networks import Network
 from ..receptive import ReceptiveField
 from ..techniques.feature_maps import by_strength, feature_maps, kernels_of, silent, strength, strongest_channel
+from ..techniques.settings import one_of
 from ..views import ImageView
 from .base import Explorer, show_if
 from .maps import at_most, fitting
@@ -56,6 +57,8 @@ class FeatureMapExplorer(Explorer):
         order: str = "mean",
     ):
         self.network = as_network(network)
+        one_of(_("size"), sees, (SQUARE, WHOLE))
+        one_of(_("order"), order, ORDERS)
         self.picture = ImagePicker(image)
         self.layer = layer_picker(self.network, self.network.preprocess(self.picture.image), layer)
         self.channel = channel_picker(self.layer.info, channel or 0)

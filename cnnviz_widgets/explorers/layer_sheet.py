@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .. import render
 from ..errors import WrongSetting
 from ..i18n import _
-from ..layers import record
+from ..layers import record, run
 from ..networks import Network, as_module, evaluating
 
 WIDTH = 432  # screen pixels of the whole sheet
@@ -85,10 +85,10 @@ def layer_sheet(
         raise WrongSetting(message.format(shape=list(inputs.shape)))
     wanted = list(_drawn_layers(module)) if names is None else list(names)
     with record(module, wanted) as seen, evaluating(module), torch.no_grad():
-        module(inputs)
-    outputs = {name: output[0] for name, output in seen.items()}
+        run(module, inputs)
+    outputs = {name: output[0].float().cpu() for name, output in seen.items()}
     signed = {name for name in outputs if isinstance(module.get_submodule(name), _WEIGHTED)}
-    shown = [*([(_("input"), inputs[0])] if with_input else []), *outputs.items()]
+    shown = [*([(_("input"), inputs[0].float().cpu())] if with_input else []), *outputs.items()]
     pictures = [
         _maps(values.numpy(), name in signed) if _has_maps(values) else _strip(values.flatten().numpy(), name in signed)
         for name, values in shown

@@ -13,7 +13,7 @@ from ..controls import ImagePicker, SettingChoice, SettingSlider
 from ..controls.sliders import ROW
 from ..errors import CnnvizError, UnknownLayer, WrongSetting
 from ..i18n import _
-from ..layers import LAST_TWO, LayerInfo, channels_first, find_layer, layer_tree, record
+from ..layers import LAST_TWO, LayerInfo, channels_first, find_layer, layer_tree, record, run
 from ..networks import Network, evaluating
 from ..techniques.feature_maps import by_strength
 from ..techniques.settings import one_of
@@ -271,7 +271,7 @@ def layer_outputs(
     A layer that runs several times has one entry for each call: "relu (1)", "relu (2)", …
     """
     with record(module, names) as seen, evaluating(module), torch.no_grad():
-        module(inputs)
+        run(module, inputs)
     outputs = {}
     for name in names:
         calls = seen.calls.get(name, [])
