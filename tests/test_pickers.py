@@ -19,8 +19,8 @@ def changes(control, name="value"):
 
 def choose(picker, name):
     """What the page sends when a line of the list is clicked."""
-    names = [value for _title, value in picker._list.options]
-    picker._list.set_state({"index": names.index(name)})
+    names = [value for _title, value in picker._field.options]
+    picker._field.set_state({"index": names.index(name)})
 
 
 def type_in(picker, text):
@@ -43,7 +43,7 @@ def cache(monkeypatch, tmp_path):
 
 
 def test_every_network_says_what_it_costs_before_it_is_chosen(cache):
-    titles = {name: title for title, name in NetworkPicker()._list.options}
+    titles = {name: title for title, name in NetworkPicker()._field.options}
     assert titles["efficientnet_lite0"] == "efficientnet_lite0 · 4.7 M parameters · bundled"
     assert titles["resnet18"] == "resnet18 · 12 M parameters · on this machine"
     assert titles["vgg16"] == "vgg16 · 138 M parameters · 528 MB to download"
@@ -58,14 +58,14 @@ def test_a_network_that_is_here_is_chosen(cache):
     assert seen == ["resnet18"] and picker.value == "resnet18" and picker.error == ""
     assert picker.described() == "Network: resnet18"
     picker.value = "efficientnet_lite0"
-    assert picker._list.value == "efficientnet_lite0"
+    assert picker._field.value == "efficientnet_lite0"
 
 
 def test_a_network_that_is_not_here_leaves_the_choice_and_says_how_to_get_it(cache):
     picker = NetworkPicker("resnet18")
     seen, errors = changes(picker), changes(picker, "error")
     choose(picker, "vgg16")
-    assert seen == [] and picker.value == picker._list.value == "resnet18"
+    assert seen == [] and picker.value == picker._field.value == "resnet18"
     how = "python -m cnnviz_widgets fetch vgg16"
     assert errors == [f"The weights of vgg16 (528 MB) are not on this machine; get them once with: {how}"]
     choose(picker, "vgg16")
@@ -85,14 +85,14 @@ def test_what_was_fetched_meanwhile_can_be_chosen(cache):
     (cache / "alexnet-owt-7be5be79.pth").write_bytes(b"as if")
     picker.refresh()
     assert picker.value == "efficientnet_lite0"
-    assert ("alexnet · 61 M parameters · on this machine", "alexnet") in picker._list.options
+    assert ("alexnet · 61 M parameters · on this machine", "alexnet") in picker._field.options
     choose(picker, "alexnet")
     assert picker.value == "alexnet"
 
 
 def test_networks_from_code_are_refused_with_an_error(cache):
     picker = NetworkPicker(names=("efficientnet_lite0", "resnet18"))
-    assert [name for _title, name in picker._list.options] == ["efficientnet_lite0", "resnet18"]
+    assert [name for _title, name in picker._field.options] == ["efficientnet_lite0", "resnet18"]
     with pytest.raises(UnknownNetwork, match="there are: efficientnet_lite0, resnet18"):
         picker.value = "vgg16"
     with pytest.raises(WeightsUnavailable, match="fetch vgg16"):
@@ -103,7 +103,7 @@ def test_networks_from_code_are_refused_with_an_error(cache):
 def test_without_torchvision_its_networks_are_not_available(cache, monkeypatch):
     monkeypatch.setattr(network_picker, "find_spec", lambda name: None)
     picker = NetworkPicker()
-    assert ("resnet18 · 12 M parameters · not available here", "resnet18") in picker._list.options
+    assert ("resnet18 · 12 M parameters · not available here", "resnet18") in picker._field.options
     choose(picker, "resnet18")
     assert picker.value == "efficientnet_lite0" and "pip install torchvision" in picker.error
 

@@ -1,6 +1,5 @@
 """A layer of any network, with its kind and what it puts out."""
 
-import ipywidgets as widgets
 import numpy as np
 import traitlets
 from torch import Tensor, nn
@@ -9,12 +8,13 @@ from ..errors import CnnvizError, UnknownLayer
 from ..i18n import _
 from ..layers import LayerInfo, find_layer, layer_tree, propose_layer
 from ..networks import Network, as_module
-from .sliders import ROW, STYLE
+from .name_picker import NamePicker, name_field
+from .sliders import SettingChoice
 
 SEPARATOR = " · "
 
 
-class LayerPicker(widgets.VBox):
+class LayerPicker(NamePicker):
     """A field that takes a layer's name and offers all layers with kind and shape; `value` is the dotted name.
 
     `model` is a `Network` or any module, `inputs` [N, C, H, W] a picture that tells the shapes; for a `Network` a black
@@ -26,9 +26,7 @@ class LayerPicker(widgets.VBox):
     A name that is not offered leaves `value` as it was and puts a sentence with the nearest ones into `error`.
     """
 
-    value = traitlets.Unicode()
     kind = traitlets.Unicode("")
-    error = traitlets.Unicode("")
 
     def __init__(
         self,
@@ -45,29 +43,14 @@ class LayerPicker(widgets.VBox):
             inputs = model.preprocess(np.zeros((model.size, model.size, 3), np.uint8))
         self.layers = _listed(model, inputs, maps_only, containers)
         kinds = list(dict.fromkeys(layer.kind for layer in self.layers.values()))
-        self._kinds = widgets.Dropdown(
-            options=[(_("all kinds"), ""), *((kind, kind) for kind in kinds)],
-            value="",
-            description=_("Kind"),
-            tooltip=_("Offer only layers of this kind"),
-            layout=dict(ROW),
-            style=dict(STYLE),
-        )
-        self._field = widgets.Combobox(
-            description=_("Layer"),
-            tooltip=_("Type a part of its name: a layer, its kind, and its channels × rows × columns"),
-            placeholder=_("type a few letters"),
-            continuous_update=False,
-            layout=dict(ROW),
-            style=dict(STYLE),
-        )
-        super().__init__([self._kinds, self._field], value=value or self._proposed(inputs), **traits)
+        options = [(_("all kinds"), ""), *((kind, kind) for kind in kinds)]
+        self._kinds = SettingChoice(options, "", _("Kind"), _("Offer only layers of this kind"))
+        tooltip = _("Type a part of its name: a layer, its kind, and its channels × rows × columns")
+        field = name_field(_("Layer"), tooltip)
+        super().__init__(field, value or self._proposed(inputs), above=[self._kinds], **traits)
         self._offer()
-        self._field.value = self.title
-        self._field.observe(self._on_typed, "value")
         traitlets.link((self, "kind"), (self._kinds, "value"))
         self.observe(lambda _change: self._offer(), "kind")
-        self.observe(self._on_value, "value")
 
     @traitlets.validate("value")
     def _known(self, proposal: dict) -> str:
@@ -96,10 +79,6 @@ class LayerPicker(widgets.VBox):
         """The chosen layer as it stands in the list: "stem · ConvUnit · 32 × 112 × 112"."""
         return _title(self.info)
 
-    def described(self) -> str:
-        """The control in words, for the panel's picture."""
-        return f"{self._field.description}: {self.value}"
-
     def _proposed(self, inputs: Tensor | None) -> str:
         try:
             name = propose_layer(self._model, inputs).name if inputs is not None else ""
@@ -110,20 +89,6 @@ class LayerPicker(widgets.VBox):
     def _offer(self) -> None:
         offered = (layer for layer in self.layers.values() if self.kind in ("", layer.kind))
         self._field.options = [_title(layer) for layer in offered]
-
-    def _on_typed(self, change: dict) -> None:
-        if change["new"] in (self.title, self.value):
-            self._field.value = self.title
-            return
-        self.error = ""  # so that the same complaint is heard again
-        try:
-            self.value = change["new"]
-        except CnnvizError as error:
-            self.error = str(error)
-        self._field.value = self.title
-
-    def _on_value(self, _change: dict) -> None:
-        self._field.value = self.title
 
 
 def _listed(

@@ -2,16 +2,16 @@
 
 from importlib.util import find_spec
 
-import ipywidgets as widgets
 import traitlets
 
-from ..errors import CnnvizError, UnknownNetwork, WeightsUnavailable
+from ..errors import UnknownNetwork, WeightsUnavailable
 from ..i18n import _
 from ..weights import BUNDLED, KnownNetwork, command, known_networks
-from .sliders import ROW, STYLE
+from .name_picker import NamePicker
+from .sliders import SettingChoice
 
 
-class NetworkPicker(widgets.VBox):
+class NetworkPicker(NamePicker):
     """A list of networks, each with its parameters and where its weights are; `value` is the chosen one's name.
 
     Those that are on this machine come first. Choosing one that is not leaves `value` as it was and puts a sentence
@@ -19,30 +19,18 @@ class NetworkPicker(widgets.VBox):
     `names` narrows the list. Nothing is loaded by choosing.
     """
 
-    value = traitlets.Unicode()
-    error = traitlets.Unicode("")
-
     def __init__(
         self, value: str = BUNDLED, names: tuple[str, ...] | None = None, *, download: bool = False, **traits
     ) -> None:
         self._names, self._download = names, download
-        self._list = widgets.Dropdown(
-            options=_options(names),
-            description=_("Network"),
-            tooltip=_("A network, its parameters, and whether its weights are on this machine"),
-            layout=dict(ROW),
-            style=dict(STYLE),
-        )
-        super().__init__([self._list], value=value, **traits)
-        self._list.value = self.value
-        self._list.observe(self._on_chosen, "value")
-        self.observe(self._on_value, "value")
+        tooltip = _("A network, its parameters, and whether its weights are on this machine")
+        super().__init__(SettingChoice(_options(names), None, _("Network"), tooltip), value, **traits)
 
     @traitlets.validate("value")
     def _available(self, proposal: dict) -> str:
         name = proposal["value"]
         known = {network.name: network for network in known_networks()}
-        offered = [offered for _title, offered in self._list.options]
+        offered = [offered for _title, offered in self._field.options]
         if name not in known or name not in offered:
             message = _('There is no network "{name}" in the list; there are: {names}.')
             raise UnknownNetwork(message.format(name=name, names=", ".join(offered)))
@@ -50,28 +38,11 @@ class NetworkPicker(widgets.VBox):
             raise WeightsUnavailable(sentence)
         return name
 
-    def described(self) -> str:
-        """The control in words, for the panel's picture."""
-        return f"{self._list.description}: {self.value}"
-
     def refresh(self) -> None:
         """Look again at what is on this machine, say after a download."""
-        with self._list.hold_trait_notifications():
-            self._list.options = _options(self._names)
-            self._list.value = self.value
-
-    def _on_chosen(self, change: dict) -> None:
-        if change["new"] in (self.value, None):
-            return
-        self.error = ""  # so that the same complaint is heard again
-        try:
-            self.value = change["new"]
-        except CnnvizError as error:
-            self.error = str(error)
-        self._list.value = self.value
-
-    def _on_value(self, change: dict) -> None:
-        self._list.value = change["new"]
+        with self._field.hold_trait_notifications():
+            self._field.options = _options(self._names)
+            self._field.value = self.value
 
 
 def _options(names: tuple[str, ...] | None) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ class SettingSlider(widgets.IntSlider):
 class SettingChoice(widgets.Dropdown):
     """One of several `options`, pairs of (what is read, what `value` becomes), in the look that all panels share."""
 
-    def __init__(self, options: list[tuple[str, str]], value: str, description: str, tooltip: str, **traits):
+    def __init__(self, options: list[tuple[str, str]], value: str | None, description: str, tooltip: str, **traits):
         traits = {"layout": dict(ROW), "style": dict(STYLE), **traits}
         super().__init__(options=options, value=value, description=description, tooltip=tooltip, **traits)
 
