@@ -1,5 +1,6 @@
 // The line below a panel that says what happened, also to readers who do not see it; and, for the same readers, the
-// names that ipywidgets leaves out: of sliders, of groups of buttons, of the buttons that carry only an icon.
+// names that ipywidgets leaves out: of sliders, of groups of buttons, of the buttons that carry only an icon. It also
+// leaves a list the keys that move through it, which JupyterLab takes for its own: to move on to the next cell, or worse.
 
 const ICONS = { "fa-play": "play", "fa-pause": "pause", "fa-stop": "stop", "fa-retweet": "repeat" };
 
@@ -31,6 +32,13 @@ function nameControls(panel, words) {
   }
 }
 
+function keepInList(event) {
+  const command = event.ctrlKey || event.metaKey || event.altKey;
+  const moves = /^(Arrow|Page|Home|End)/.test(event.key);
+  const types = !command && (event.key.length === 1 || (event.key === "Enter" && !event.shiftKey));
+  if (event.target.tagName === "SELECT" && (moves || types)) event.stopPropagation();
+}
+
 function render({ model, el }) {
   const line = document.createElement("div");
   line.className = "cnnviz-status";
@@ -53,6 +61,7 @@ function render({ model, el }) {
       return;
     }
     nameControls(panel, model.get("words"));
+    panel.addEventListener("keydown", keepInList);
     observer.observe(panel, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
   }
   begin();

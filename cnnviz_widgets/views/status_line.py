@@ -14,7 +14,7 @@ class StatusLine(anywidget.AnyWidget):
     """One sentence, `value`, which screen readers announce as it changes; `wrong` marks it as a complaint.
 
     In the page it also gives the controls of its panel (the box around it of class `cnnviz-panel`) the names that
-    screen readers need and ipywidgets leaves out.
+    screen readers need and ipywidgets leaves out, and keeps JupyterLab's shortcuts away from lists.
     """
 
     _esm = HERE / "status_line.js"
