@@ -265,6 +265,8 @@ def test_maps_whose_channels_come_last_are_turned(picture, known):
     for layer, maps in expected.items():
         found = feature_maps(block, layer, picture, axes=(1, 2) if known else None)
         assert torch.equal(found, maps.permute(0, 3, 1, 2)) and found.shape[2:] == (21, 18)
+        with torch.inference_mode():
+            assert torch.equal(feature_maps(block, layer, picture), found)
     assert torch.equal(feature_maps(block, "conv", picture), block.conv(picture))
     assert map_layers(block, picture) == ("conv", "norm", "wide", "act", "narrow")
 

@@ -45,7 +45,14 @@ def feature_maps(
     inputs = _as_the_module_wants(module, inputs)
     hook = _after(math.inf if call is None else call + 1)
     following = Trace(inputs) if axes is None and inputs.ndim == 4 else nullcontext()
-    with record(module, layer) as seen, _hooked([part], hook), evaluating(module), torch.no_grad(), following:
+    with (
+        record(module, layer) as seen,
+        _hooked([part], hook),
+        evaluating(module),
+        torch.inference_mode(False),  # where operations cannot be followed
+        torch.no_grad(),
+        following,
+    ):
         try:
             module(inputs)
         except _Reached:
