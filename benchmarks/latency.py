@@ -72,14 +72,14 @@ def cell(index: int, inner: str) -> str:
 
 def figure(notebook: Notebook, index: int, number: int) -> str:
     """The CSS selector of the <img> of a cell's picture view, by its number."""
-    notebook.page.locator(f"[data-bench='{index}-{number}']").count() or notebook.page.evaluate(
+    notebook.page.evaluate(
         """([index, number]) => {
             const cell = document.querySelectorAll(".jp-Notebook .jp-Cell")[index];
-            cell.querySelectorAll(".cnnviz-image-img")[number].dataset.bench = `${index}-${number}`;
+            cell.querySelectorAll(".cnnviz-image-frame")[number].dataset.bench = `${index}-${number}`;
         }""",
         [index, number],
     )
-    return f"[data-bench='{index}-{number}']"
+    return f"[data-bench='{index}-{number}'] img"
 
 
 def by_key(notebook: Notebook, index: int, find: str, times: int) -> list[float]:
@@ -88,7 +88,7 @@ def by_key(notebook: Notebook, index: int, find: str, times: int) -> list[float]
     row.locator(".noUi-handle").focus()
     delays = []
     for number in range(times):
-        key = "ArrowRight" if number % 20 < 10 else "ArrowLeft"
+        key = "ArrowLeft" if number % 2 else "ArrowRight"
         delays.append(notebook.page.evaluate(MEASURE, [find, None, key]))
         notebook.page.wait_for_timeout(60)
     return delays
@@ -102,11 +102,11 @@ def by_drag(notebook: Notebook, times: int) -> list[float]:
     notebook.page.mouse.move(box["x"] + 30, box["y"] + 30)
     notebook.page.mouse.down()
     notebook.page.wait_for_timeout(500)
-    frame.evaluate("frame => { frame.dataset.bench = 'patch'; }")
+    frame.evaluate("frame => { frame.dataset.patch = ''; }")
     bars = figure(notebook, 1, 1)
     delays = []
     for _move in range(times):
-        delays.append(notebook.page.evaluate(MEASURE, [bars, "[data-bench='patch']", None]))
+        delays.append(notebook.page.evaluate(MEASURE, [bars, "[data-patch]", None]))
         notebook.page.wait_for_timeout(60)
     notebook.page.mouse.up()
     return delays

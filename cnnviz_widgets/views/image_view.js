@@ -14,7 +14,7 @@ function render({ model, el }) {
   const figure = element("figure", "cnnviz-image", el);
   const row = element("div", "cnnviz-image-row", figure);
   const frame = element("div", "cnnviz-image-frame", row);
-  const img = element("img", "cnnviz-image-img", frame);
+  let img = element("img", "cnnviz-image-img", frame);
   img.draggable = false;
   const marks = document.createElementNS(SVG, "svg");
   marks.setAttribute("class", "cnnviz-image-marks");
@@ -35,11 +35,13 @@ function render({ model, el }) {
     if (loading || !bytes || bytes.byteLength === 0) return;
     const [old, serial] = [url, model.get("serial")];
     url = URL.createObjectURL(new Blob([bytes], { type: model.get("mime") }));
-    loading = new Image();
+    loading = img.cloneNode();
     loading.onload = loading.onerror = () => {
-      loading = null;
-      img.src = url;
-      img.dataset.serial = serial;
+      loading.alt = img.alt;
+      loading.className = img.className;
+      loading.dataset.serial = serial;
+      img.replaceWith(loading); // the element itself: an address given to another one would be loaded once more
+      [img, loading] = [loading, null];
       if (old) URL.revokeObjectURL(old);
       if (serial > model.get("shown")) {
         model.set("shown", serial);

@@ -133,9 +133,9 @@ def test_words_and_pictures(open_notebook):
 
     # The old picture stays until the new one is there, in a box that does not move.
     page.evaluate("""() => {
-        const img = document.querySelector(".cnnviz-image-img");
         window.seen = new Set();
         const look = () => {
+            const img = document.querySelector(".cnnviz-image-img");
             const box = img.getBoundingClientRect();
             window.seen.add(`${img.naturalWidth} ${box.width} × ${box.height}`);
             window.looking = requestAnimationFrame(look);
