@@ -29,7 +29,7 @@ class ImageView(Twin, anywidget.AnyWidget):
     data = traitlets.Bytes(b"").tag(sync=True)
     mime = traitlets.Unicode("image/png").tag(sync=True)
     serial = traitlets.Int(0).tag(sync=True)
-    shown = traitlets.Int(0).tag(sync=True)
+    shown = traitlets.Int(0).tag(sync=True, echo_update=False)
     width = traitlets.Int(0, help="picture pixels").tag(sync=True)
     height = traitlets.Int(0, help="picture pixels").tag(sync=True)
     zoom = traitlets.Float(1.0, help="screen pixels for one picture pixel").tag(sync=True)
@@ -43,7 +43,7 @@ class ImageView(Twin, anywidget.AnyWidget):
     patch_fill = traitlets.Unicode("none").tag(sync=True)
     follow = traitlets.Enum(["", "hover", "drag"], default_value="").tag(sync=True)
     key_step = traitlets.Int(1, help="picture pixels that an arrow key moves the pointer").tag(sync=True)
-    pointer = traitlets.List(traitlets.Int()).tag(sync=True)
+    pointer = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
     click = traitlets.List(traitlets.Int()).tag(sync=True)
 
     def __init__(self, image: np.ndarray | None = None, *, kind: str = "jpeg", **traits):
