@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from cnnviz_widgets import ClassifierExplorer, Network, images, load_network, render
-from cnnviz_widgets.errors import WrongSetting
+from cnnviz_widgets.errors import UnknownNetwork, WrongSetting
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +167,48 @@ def test_the_picture_of_the_panel_changes_with_it(panel):
     assert bundle["text/plain"] == "ClassifierExplorer()" and "image/jpeg" in bundle
     panel.top.value = 8
     assert panel.snapshot().shape != before.shape or (panel.snapshot() != before).any()
+
+
+def test_another_network_can_be_chosen(network, monkeypatch, tmp_path):
+    from torchvision.models import squeezenet1_1
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    folder = tmp_path / "hub/checkpoints"
+    folder.mkdir(parents=True)
+    torch.manual_seed(0)
+    torch.save(squeezenet1_1().state_dict(), folder / "squeezenet1_1-b8a52dc0.pth")
+    (folder / "resnet18-f37072fd.pth").write_bytes(b"cut short")
+    panel = ClassifierExplorer(network, image="coffee", choose_network=True)
+    first = panel.value
+
+    panel.network_picker.value = "squeezenet1_1"
+    assert panel.network.name == "squeezenet1_1"
+    assert panel.value == load_network("squeezenet1_1").predict("coffee", top=5) != first
+    assert not panel.status.value
+
+    # One that is not on this machine, and one that is damaged: a sentence, and the panel keeps what it has.
+    for name, says in (("alexnet", "python -m cnnviz_widgets fetch alexnet"), ("resnet18", "resnet18-f37072fd.pth")):
+        panel.network_picker._field.set_state(
+            {
+                "index": next(
+                    index
+                    for index, (_title, offered) in enumerate(panel.network_picker._field.options)
+                    if offered == name
+                )
+            }
+        )
+        assert says in panel.status.value and panel.status.wrong
+        assert panel.network_picker.value == panel.network.name == "squeezenet1_1"
+
+    panel.picture.value = "cat"
+    assert panel.value == load_network("squeezenet1_1").predict("cat", top=5)
+    panel.reset()
+    assert (panel.network.name, panel.value) == (network.name, first)
+    panel.close()
+
+
+def test_a_network_without_a_known_name_cannot_be_one_of_many(colours):
+    with pytest.raises(UnknownNetwork, match="Brightness"):
+        ClassifierExplorer(colours, choose_network=True)

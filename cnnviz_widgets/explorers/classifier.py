@@ -5,7 +5,7 @@ import numpy as np
 from torch import nn
 
 from .. import images, render
-from ..controls import ImagePicker, SettingSlider
+from ..controls import ImagePicker, NetworkPicker, SettingSlider
 from ..errors import WrongSetting
 from ..i18n import _
 from ..networks import Network, load_network
@@ -22,13 +22,22 @@ class ClassifierExplorer(Explorer):
 
     `value` is the list of (label, probability) of the `top` most probable classes, the most probable first, as
     `Network.predict` gives it. Works on any `Network`, or on a module that takes pixels normalised as for ImageNet.
+    With `choose_network` the reader may take another of the networks known by name; `network` is the present one.
 
-    Raises `WrongSetting` unless `top` is 1 to 10; a network of fewer classes shows all it has.
+    Raises `WrongSetting` unless `top` is 1 to 10; a network of fewer classes shows all it has. Raises `UnknownNetwork`
+    for `choose_network` with a network that has no known name.
     """
 
     title = _("What is in the picture?")
 
-    def __init__(self, network: Network | nn.Module | None = None, image: images.ImageSource = "cat", top: int = 5):
+    def __init__(
+        self,
+        network: Network | nn.Module | None = None,
+        image: images.ImageSource = "cat",
+        top: int = 5,
+        *,
+        choose_network: bool = False,
+    ):
         if top not in range(1, MOST + 1):
             raise WrongSetting(
                 _("The panel shows the 1 to {most} likeliest classes, not {top}.").format(most=MOST, top=top)
@@ -40,11 +49,13 @@ class ClassifierExplorer(Explorer):
         self.top = SettingSlider(
             min(top, most), 1, most, _("Top"), _("How many classes are shown, the likeliest first")
         )
-        size = self.network.size
-        self.view = ImageView(zoom=max(SIDE // size, 1), pixelated=size < SIDE)
-        self.bars = ImageView(zoom=0.5)
+        self.view, self.bars = ImageView(), ImageView(zoom=0.5)
+        settings = {"picture": self.picture, "top": self.top}
+        if choose_network:
+            self.network_picker = NetworkPicker(self.network.name)
+            settings = {"network": self.network_picker, **settings}
         super().__init__(
-            {"picture": self.picture, "top": self.top},
+            settings,
             widgets.HBox(
                 [self.view, self.bars],
                 # In a narrow page the bars go below the picture, and both stay beside the settings.
@@ -60,7 +71,9 @@ class ClassifierExplorer(Explorer):
         )
 
     def update(self, changed: str | None = None) -> None:
-        """Ask the network about a new picture; draw the picture and the bars."""
+        """Ask the network about a new picture, or a new network; draw the picture and the bars."""
+        if "network" in self.settings and self.network_picker.value != self.network.name:
+            self._exchange_network(self.network_picker.value)
         if changed != "top":
             image = self.picture.image
             self._everything = self.network.predict(image, top=MOST)
@@ -68,11 +81,26 @@ class ClassifierExplorer(Explorer):
         self.value = self._everything[: self.top.value]
         self._draw_bars()
 
+    def _exchange_network(self, name: str) -> None:
+        """Load the network called `name`; if that fails, the present one stays."""
+        self.say(_("Loading {name} …").format(name=name))
+        try:
+            self.network = load_network(name)
+        except Exception:
+            with self.quietly():
+                self.network_picker.value = self.network.name
+            raise
+        self.say("")
+        self.top.max = min(MOST, len(self.network.labels))
+
     def _draw_picture(self, image: np.ndarray) -> None:
+        size = self.network.size
         self.view.show(
             self.network.view(image),
+            zoom=max(SIDE // size, 1),
+            pixelated=size < SIDE,
             alt=_("{title}, as the network sees it").format(title=self.picture.title),
-            caption=_("The network sees {n} × {n} pixels").format(n=self.network.size),
+            caption=_("The network sees {n} × {n} pixels").format(n=size),
         )
 
     def _draw_bars(self) -> None:
