@@ -6,7 +6,10 @@ refused with an `ImageError` of one sentence.
 
 import difflib
 import io
+import math
 import os
+import re
+import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +46,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _EXIF_ORIENTATION = 0x0112
+_TIFF_PHOTOMETRIC, _TIFF_SAMPLES = 262, 339
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 ImageSource = str | os.PathLike | bytes | bytearray | memoryview | BinaryIO | Image.Image | np.ndarray
 
@@ -217,7 +222,7 @@ def to_tensor(image: np.ndarray) -> torch.Tensor:
 
 
 def to_image(tensor: torch.Tensor) -> np.ndarray:
-    """A tensor [1, 3, H, W] or [3, H, W] in 0..1 (one channel is grey) as a uint8 picture [H, W, 3].
+    """A tensor [1, 3, H, W] or [3, H, W] in 0..1, or uint8 (one channel is grey), as a uint8 picture [H, W, 3].
 
     Values outside 0..1 are clipped. Raises `ImageError` for other shapes.
     """
@@ -226,7 +231,9 @@ def to_image(tensor: torch.Tensor) -> np.ndarray:
         tensor = tensor[0]
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3):
         raise ImageError(_("A tensor of shape {shape} is no picture; it must be [1, 3, H, W].").format(shape=shape))
-    pixels = tensor.detach().to("cpu", torch.float32).clamp(0, 1).mul(255).round().to(torch.uint8)
+    pixels = tensor.detach().cpu()
+    if pixels.dtype != torch.uint8:
+        pixels = pixels.float().clamp(0, 1).mul(255).round().to(torch.uint8)
     return pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
 
 
@@ -263,7 +270,10 @@ def greyscale(image: np.ndarray) -> np.ndarray:
 
 
 def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    height, width = (int(side) for side in size)
+    try:
+        height, width = (int(side) for side in size)
+    except (TypeError, ValueError):
+        raise WrongSetting(_("The size of a picture is (height, width), not {size!r}.").format(size=size)) from None
     if height < 1 or width < 1:
         message = _("A picture cannot be {height} × {width} pixels; both sides must be at least 1.")
         raise WrongSetting(message.format(height=height, width=width))
@@ -283,6 +293,8 @@ def _read(source: ImageSource) -> np.ndarray:
     if isinstance(source, Image.Image):
         return _convert_safely(source)
     if isinstance(source, np.ndarray):
+        if math.prod(source.shape[:2]) > MAX_PIXELS:
+            raise _too_large(source.shape[1], source.shape[0], MAX_PIXELS)
         return _shrink(_from_array(source))
     if isinstance(source, torch.Tensor):
         raise ImageError(_("A tensor was given where a picture is expected; to_image(tensor) makes a picture of it."))
@@ -330,10 +342,13 @@ def _cat_and_coffee() -> np.ndarray:
 
 
 def _read_file(path: str | os.PathLike) -> bytes:
-    file = Path(path)
+    file = Path(os.path.expanduser(path))
+    name = _short(file.name or str(path))
     try:
+        if re.match(r"https?://", str(path)):
+            raise ImageError(_("A picture is not fetched from the web: save it as a file, and give the file's path."))
         if file.is_dir():
-            raise ImageError(_('"{name}" is a folder, not a picture.').format(name=file.name or path))
+            raise ImageError(_('"{name}" is a folder, not a picture.').format(name=name))
         if not file.exists():
             raise ImageError(_no_such_picture(file))
         with file.open("rb") as stream:
@@ -342,29 +357,39 @@ def _read_file(path: str | os.PathLike) -> bytes:
         if isinstance(error, ImageError):
             raise
         reason = getattr(error, "strerror", None) or error
-        raise ImageError(_('"{name}" cannot be read: {reason}.').format(name=file.name, reason=reason)) from error
+        raise ImageError(_('"{name}" cannot be read: {reason}.').format(name=name, reason=reason)) from error
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 80 else name[:79] + "…"
 
 
 def _no_such_picture(file: Path) -> str:
+    name = _short(file.name)
     near = difflib.get_close_matches(file.name, PICTURES, n=3, cutoff=0.5)
     if near:
-        return _('There is no picture or file "{name}". Did you mean {near}?').format(
-            name=file.name, near=", ".join(near)
-        )
+        return _('There is no picture or file "{name}". Did you mean {near}?').format(name=name, near=", ".join(near))
     if file.suffix or len(file.parts) > 1:
-        return _('There is no file "{name}".').format(name=file.name)
+        return _('There is no file "{name}".').format(name=name)
     message = _('There is no picture or file "{name}". The pictures of the course are {all}.')
-    return message.format(name=file.name, all=", ".join(PICTURES))
+    return message.format(name=name, all=", ".join(PICTURES))
 
 
 def _read_stream(stream: Any) -> bytes:
+    """All bytes of a file object, from its beginning: one that has just been written to stands at its end."""
     try:
-        data = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise ImageError(_("The picture's file cannot be read: {reason}.").format(reason=error)) from error
-    if isinstance(data, str):
-        raise ImageError(_('The file was opened as text; open it with mode "rb".'))
-    return data
+        if hasattr(stream, "seekable") and stream.seekable():
+            stream.seek(0)
+        parts, left = [], MAX_BYTES + 1
+        while left > 0 and (part := stream.read(left)):  # pipes and web answers give a part at a time
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+    except (UnicodeDecodeError, TypeError) as error:
+        raise ImageError(_('The file does not give bytes; open it with mode "rb".')) from error
+    except Exception as error:  # a file object may be anybody's
+        reason = str(error).strip(" .")
+        raise ImageError(_("The picture's file cannot be read: {reason}.").format(reason=reason)) from error
 
 
 # Decoding -----------------------------------------------------------------------------------------------------------
@@ -375,7 +400,9 @@ def _decode(data: bytes) -> np.ndarray:
         raise ImageError(_("The file is empty."))
     if len(data) > MAX_BYTES:
         raise ImageError(_("The file is larger than {limit} MB.").format(limit=MAX_BYTES // 1_000_000))
-    return _convert_safely(_identify(data))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, about what is odd in a file: it is shown, or refused below
+        return _convert_safely(_identify(data))
 
 
 def _identify(data: bytes) -> Image.Image:
@@ -393,7 +420,7 @@ def _identify(data: bytes) -> Image.Image:
                 return factory(io.BytesIO(data), "")
         except Exception as error:  # plugins raise whatever their parser trips over
             raise _damaged(error) from error
-    if data[4:8] == b"ftyp":
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
         raise ImageError(_("HEIC pictures cannot be read here; save the photograph as JPEG."))
     raise ImageError(_("The file is not a picture that can be read here; JPEG, PNG, GIF, WebP, BMP and TIFF can."))
 
@@ -411,6 +438,8 @@ def _convert_safely(image: Image.Image) -> np.ndarray:
 def _damaged(error: Exception) -> ImageError:
     if isinstance(error, MemoryError):
         return ImageError(_("There is not enough memory to read this picture; make it smaller first."))
+    if "unknown pixel mode" in str(error):
+        return ImageError(_("Pixels of this kind cannot be read here; save the picture with 8 bits for each colour."))
     return ImageError(_("The picture is damaged or incomplete ({reason}).").format(reason=str(error).strip(" .")))
 
 
@@ -423,19 +452,24 @@ def _limit(image: Image.Image) -> None:
     # A progressive JPEG needs memory for all of its coefficients, however small it is asked to be.
     if scale < 1 and hasattr(image, "draft") and not image.info.get("progressive"):
         image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))
-    reduced = image.size != (width, height)
-    if image.size[0] * image.size[1] > MAX_PIXELS or (reduced and width * height > MAX_JPEG_PIXELS):
-        message = _("The picture has {megapixels} megapixels ({width} × {height}); at most {limit} can be read.")
-        limit = MAX_JPEG_PIXELS if reduced else MAX_PIXELS
-        megapixels = round(width * height / 1e6)
-        raise ImageError(message.format(megapixels=megapixels, width=width, height=height, limit=limit // 1_000_000))
+    limit = MAX_PIXELS if image.size == (width, height) else MAX_JPEG_PIXELS
+    if math.prod(image.size) > MAX_PIXELS or width * height > limit:
+        raise _too_large(width, height, limit)
+
+
+def _too_large(width: int, height: int, limit: int) -> ImageError:
+    message = _("The picture has {megapixels} megapixels ({width} × {height}); at most {limit} can be read.")
+    megapixels = round(width * height / 1e6)
+    return ImageError(message.format(megapixels=megapixels, width=width, height=height, limit=limit // 1_000_000))
 
 
 def _convert(image: Image.Image) -> np.ndarray:
     image.load()
     orientation = _orientation(image)
     if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(_deep_grey(np.asarray(image)))
+        image = Image.fromarray(_deep_grey(_deep_values(image)))
+    elif image.mode == "La":
+        image = image.convert("LA")
     see_through = image.has_transparency_data
     image = _shrunk(image.convert("RGBA" if see_through else "RGB"))
     if see_through:
@@ -452,14 +486,29 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _deep_values(image: Image.Image) -> np.ndarray:
+    """The numbers of a deep grey picture, also where Pillow passes over what a TIFF file says of their meaning."""
+    values, tags = np.asarray(image), getattr(image, "tag_v2", {})
+    if tags and values.dtype == np.int32 and tags.get(_TIFF_SAMPLES, (1,)) == (1,):
+        values = values.view(np.uint32)
+    if tags.get(_TIFF_PHOTOMETRIC) == 0 and _is_16_bit(values):  # white is zero
+        values = 65535 - values
+    return values
+
+
+def _is_16_bit(values: np.ndarray) -> bool:
+    return values.dtype.kind == "u" and values.dtype.itemsize == 2  # in either order of bytes
+
+
 def _deep_grey(values: np.ndarray) -> np.ndarray:
     """Grey of more than 8 bits, or of floats, as uint8: by its type's range where that is known, else stretched."""
-    if values.dtype == np.uint16:
+    if _is_16_bit(values):
         return np.round(values / 257.0).astype(np.uint8)
-    values = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = values.min(), values.max()
+    finite = values[np.isfinite(values)].astype(np.float64)
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    values = np.nan_to_num(values.astype(np.float64), posinf=high, neginf=low)
     if low < 0 or high > 65535:
-        return np.round((values - low) * (255.0 / (high - low))).astype(np.uint8)
+        return np.round((values - low).clip(0) * (255.0 / ((high - low) or 1.0))).astype(np.uint8)
     top = next(top for top in (1.0, 255.0, 65535.0) if high <= top)
     return np.round(values * (255.0 / top)).astype(np.uint8)
 
@@ -478,10 +527,11 @@ def _shrink(image: np.ndarray) -> np.ndarray:
 
 def _from_array(array: np.ndarray) -> np.ndarray:
     """An array of any accepted shape and type as a new uint8 picture [H, W, 3]."""
-    pixels = array[..., None] if array.ndim == 2 else array
+    pixels = np.asarray(array)
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or 0 in pixels.shape:
         message = _("An array of shape {shape} is no picture; it must be [H, W], [H, W, 3] or [H, W, 4].")
-        raise ImageError(message.format(shape=tuple(array.shape)))
+        raise ImageError(message.format(shape=np.shape(array)))
     pixels = _eight_bit(pixels)
     if pixels.shape[2] == 4:
         alpha = pixels[..., 3:].astype(np.float32) / 255.0
@@ -494,13 +544,14 @@ def _eight_bit(pixels: np.ndarray) -> np.ndarray:
         return pixels
     if pixels.dtype == bool:
         return pixels.astype(np.uint8) * 255
-    if pixels.dtype == np.uint16:
+    if _is_16_bit(pixels):
         return np.round(pixels / 257.0).astype(np.uint8)
     if pixels.dtype.kind not in "fiu":
         raise ImageError(_("An array of {dtype} is no picture; use uint8 or floats.").format(dtype=pixels.dtype))
     top = 1.0 if pixels.dtype.kind == "f" else 255
     low, high = pixels.min(), pixels.max()
-    if not (low >= 0 and high <= top):  # also true of NaN
+    slack = 1e-3 if top == 1.0 else 0  # arithmetic with floats oversteps 0 and 1 a little
+    if not (low >= -slack and high <= top + slack):  # also true of NaN
         message = _("The array's values run from {low:.3g} to {high:.3g}; {dtype} pixels run from 0 to {top:.0f}.")
         raise ImageError(message.format(low=low, high=high, dtype=pixels.dtype, top=top))
-    return np.round(pixels * (255.0 / top)).astype(np.uint8)
+    return np.round(pixels.clip(0, top) * (255.0 / top)).astype(np.uint8)

@@ -188,3 +188,12 @@ def test_random_kernels_depend_on_the_seed_alone():
 def test_a_wrong_setting_is_named_in_one_sentence(call, says):
     with pytest.raises(WrongSetting, match=says):
         call()
+
+
+def test_arrays_and_sizes_that_are_no_pair_are_refused_in_words():
+    with pytest.raises(WrongSetting, match="Give tensors, not ndarray"):
+        convolve(np.zeros((1, 1, 5, 5)), np.ones((1, 1, 3, 3)))
+    for size, kernel_size in [(5, 3), ((5, 5, 5), 3), ((5, 5), (3, 3, 3)), ((5, 5), 2.5)]:
+        with pytest.raises(WrongSetting):
+            visits(size, kernel_size)
+    assert torch.equal(visits((5, 5), np.int64(3)), visits((5, 5), 3))

@@ -1,4 +1,6 @@
+import contextlib
 import io
+import struct
 import subprocess
 import sys
 import tracemalloc
@@ -396,3 +398,116 @@ def test_no_part_of_the_repository_is_needed_to_read_a_picture(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     assert load("cat").shape == (320, 400, 3)
     assert not list(Path().iterdir())
+
+
+# What others' cameras, microscopes and libraries make ------------------------------------------------------------
+
+
+def test_a_file_object_is_read_from_its_beginning_and_to_its_end(quarters):
+    stream = io.BytesIO()
+    Image.fromarray(quarters).save(stream, "PNG")  # now it stands at its end
+    assert np.array_equal(load(stream), quarters)
+
+    class Pipe:
+        def __init__(self):
+            self.bytes = io.BytesIO(stream.getvalue())
+
+        def read(self, count=-1):
+            return self.bytes.read(min(count, 50))
+
+    assert np.array_equal(load(Pipe()), quarters)
+
+
+def test_whatever_a_file_object_raises_becomes_one_sentence():
+    class Broken:
+        def read(self, _count):
+            raise EOFError("ended before its marker")
+
+    with pytest.raises(ImageError, match="cannot be read: ended before its marker"):
+        load(Broken())
+    with pytest.raises(ImageError, match='mode "rb"'):
+        load(io.TextIOWrapper(io.BytesIO(b"\x89PNG")))
+
+
+def test_a_path_begins_at_home_and_no_address_or_endless_name_is_taken_for_one(monkeypatch, tmp_path, quarters):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    Image.fromarray(quarters).save(tmp_path / "mine.png")
+    assert np.array_equal(load("~/mine.png"), quarters)
+    with pytest.raises(ImageError, match="not fetched from the web"):
+        load("https://example.org/cat.jpg")
+    with pytest.raises(ImageError) as refused:
+        load("a" * 5000)
+    assert len(str(refused.value)) < 200
+
+
+def sixteen_bit_tiff(values: np.ndarray, order: str, photometric: int) -> bytes:
+    """A TIFF of 16-bit grey written by hand; `order` is "<" or ">"."""
+    height, width = values.shape
+    entries = [(256, width), (257, height), (258, 16), (259, 1), (262, photometric), (277, 1), (278, height)]
+    entries = sorted([*entries, (273, 8), (279, values.size * 2)])
+    data = values.astype(f"{order}u2").tobytes()
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(data))
+    tags = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in entries)
+    return head + data + struct.pack(f"{order}H", len(entries)) + tags + bytes(4)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_sixteen_bits_keep_their_scale_in_either_order_of_bytes(order):
+    dark = np.full((4, 6), 200)  # of 65,535: almost black
+    assert load(sixteen_bit_tiff(dark, order, 1)).max() == 1
+    assert load(dark.astype(f"{order}u2")).max() == 1
+
+
+def test_a_tiff_in_which_zero_is_white_is_not_shown_as_its_negative():
+    assert load(sixteen_bit_tiff(np.full((4, 6), 0), "<", 0)).min() == 255
+
+
+def test_pixels_of_an_unusual_kind_are_not_called_damaged():
+    with pytest.raises(ImageError, match="8 bits for each colour"):
+        load(sixteen_bit_tiff(np.zeros((4, 6)), ">", 0))
+
+
+@pytest.mark.parametrize("value", [-3.0, 1e38])
+def test_one_deep_grey_everywhere_is_shown_and_infinity_is_the_brightest(value):
+    assert np.unique(load(Image.fromarray(np.full((4, 4), value, np.float32)))).size == 1
+    half = np.array([[0.0, 1.0, np.inf, -np.inf, np.nan]], np.float32)
+    assert load(Image.fromarray(half))[0, :, 0].tolist() == [0, 255, 255, 0, 0]
+
+
+def test_a_damaged_tiff_prints_no_warning(quarters):
+    data = bytearray(encoded(Image.fromarray(quarters), "TIFF"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for end in range(20, 160, 3):
+            with contextlib.suppress(ImageError):
+                load(bytes(data[:end]))
+    assert not caught
+
+
+def test_an_array_too_large_to_be_turned_into_a_picture_is_refused_before_it_is_copied():
+    with pytest.raises(ImageError, match="3600 megapixels"):
+        load(np.broadcast_to(np.uint8(7), (60_000, 60_000)))
+
+
+def test_floats_that_overstep_their_range_by_a_rounding_error_are_a_picture():
+    pixels = load(np.array([[1.0000001, -1e-9, 0.5]]))
+    assert pixels[0, :, 0].tolist() == [255, 0, 128]
+    with pytest.raises(ImageError, match="run from 0 to 1"):
+        load(np.array([[1.01, 0.0]]))
+
+
+def test_a_video_is_not_called_a_heic_picture():
+    with pytest.raises(ImageError, match="not a picture"):
+        load(b"\0\0\0\x18ftypisom" + bytes(40))
+
+
+def test_a_tensor_of_bytes_is_taken_in_bytes():
+    pixels = torch.tensor([0, 100, 255], dtype=torch.uint8).view(3, 1, 1)
+    assert to_image(pixels).tolist() == [[[0, 100, 255]]]
+
+
+@pytest.mark.parametrize("size", [5, (5,), (5, 5, 3), ("a", "b")])
+def test_a_size_that_is_no_pair_is_refused(size):
+    with pytest.raises(WrongSetting, match="height, width"):
+        load("cat", size=size)

@@ -72,6 +72,9 @@ def convolve(
     stride, are allowed. Flip the kernel (`kernel.flip(-2, -1)`) for the convolution of the mathematicians.
     Raises `WrongSetting` when shapes do not fit each other or the kernel is larger than the padded picture.
     """
+    if not isinstance(inputs, Tensor) or not isinstance(kernel, Tensor):
+        message = _("Give tensors, not {inputs} and {kernel}: torch.as_tensor makes one of an array.")
+        raise WrongSetting(message.format(inputs=type(inputs).__name__, kernel=type(kernel).__name__))
     if inputs.ndim != 4 or kernel.ndim != 4 or inputs.shape[1] != kernel.shape[1]:
         message = _(
             "Give a picture [N, C, H, W] and a kernel [K, C, kH, kW] of as many channels C, "
@@ -98,7 +101,10 @@ def visits(
     Positions over the zero border read it too, but are not counted: they are no pixels of the picture.
     Raises `WrongSetting` as `output_size` does.
     """
-    kernel_sizes = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+    kernel_sizes = kernel_size if isinstance(kernel_size, (tuple, list)) else (kernel_size, kernel_size)
+    if not isinstance(size, (tuple, list)) or not len(size) == len(kernel_sizes) == 2:
+        message = _("Give the picture's (height, width) and one or two kernel sizes, not {size} and {kernel}.")
+        raise WrongSetting(message.format(size=size, kernel=kernel_size))
     rows, columns = (_visits_along(n, k, stride, padding, dilation) for n, k in zip(size, kernel_sizes, strict=True))
     return rows[:, None] * columns[None, :]
 
