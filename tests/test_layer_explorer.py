@@ -9,7 +9,7 @@ from torch import nn
 from cnnviz_widgets import LayerExplorer, Network, images, load_network
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer, WrongSetting
 from cnnviz_widgets.explorers import layers as module_under_test
-from cnnviz_widgets.explorers.layers import DENSITY, GAP, chosen_channels, fitted, shown_layers, spread
+from cnnviz_widgets.explorers.layers import DENSITY, GAP, chosen_channels, fitted, range_in_words, shown_layers, spread
 from cnnviz_widgets.layers import layer_tree, record
 from cnnviz_widgets.networks import architecture
 from tests.helpers import fingerprint
@@ -462,3 +462,11 @@ def test_a_broken_file_is_refused_and_a_failing_network_said(small, panel, monke
     panel.picture.value = "astronaut"
     assert panel.settle()
     torch.testing.assert_close(panel.value["features.0"], by_hand(small, "astronaut", "features.0"), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(-4.71, -0.0003, "−4.7 to 0"), (0.0, 0.0, "0 to 0"), (0.3312, 4.2, "0.3 to 4.2"), (-34.4, 31.0, "−34 to 31")],
+)
+def test_the_ends_of_a_map_are_told_to_the_same_place(low, high, words):
+    assert range_in_words(low, high) == words

@@ -1,5 +1,6 @@
 """What layers make of a picture, side by side: any layers of any network, beside the same network untrained."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -335,7 +336,15 @@ def _tile(channel: int, values: np.ndarray, tile: int, limit: float | None) -> T
         return Tile(image, (str(channel), render.number(float(values))))
     low, high = render.limits(values)
     image, _ramp = coloured(fitted(values, tile * DENSITY), "")
-    return Tile(image, (str(channel), f"{render.number(low)}…{render.number(high)}"))
+    return Tile(image, (str(channel), range_in_words(low, high)))
+
+
+def range_in_words(low: float, high: float) -> str:
+    """Two numbers to the place of the larger one's second digit: "−4.7 to 0" for −4.7 and −0.0003."""
+    larger = max(abs(low), abs(high))
+    places = 1 - math.floor(math.log10(larger)) if larger > 0 else 0
+    ends = {name: render.number(round(value, places) + 0.0) for name, value in (("low", low), ("high", high))}
+    return _("{low} to {high}").format(**ends)
 
 
 def fitted(values: np.ndarray, box: int) -> np.ndarray:
