@@ -10,7 +10,7 @@ import re
 import threading
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -42,7 +42,8 @@ class Network:
 
     `module` is any `nn.Module` that maps [N, C, H, W] to logits [N, classes]; C is the length of `mean` and `std`
     (3 for colour, 1 for grey), which are in pixel units of 0 to 1. `labels` are the names of the classes; without them
-    they are "class 0", "class 1", … `size` is the side of the square that the network sees.
+    they are "class 0", "class 1", … `size` is the side of the square that the network sees. A module that ends in a
+    softmax may be given as well; the logarithms of its probabilities serve as its logits.
 
     The module is used as it is and stays as it was: its device, its parameters, their gradients, and the mode of each
     part. Methods that run it do so in eval mode, without gradients, and restore every part's mode.
@@ -62,12 +63,15 @@ class Network:
             raise CnnvizError(_("A network is made from a torch.nn.Module, not from a {kind}.").format(kind=kind))
         self.module = as_module(module)
         self.name = name or type(module).__name__
-        self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
-        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3) or min(self.std) <= 0:
+        try:
+            self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
+        except (TypeError, ValueError):
+            self.mean = self.std = ()
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3) or not all(one > 0 for one in self.std):
             raise CnnvizError(_("mean and std need one number for each channel, 3 or 1, and std must be above 0."))
-        self.size = int(size)
-        if self.size < 1:
-            raise CnnvizError(_("The size of the picture that a network sees must be at least 1."))
+        if not all(abs(one) <= 1 for one in self.mean):
+            raise CnnvizError(_("mean and std are in pixel units of 0 to 1: divide those for 0 to 255 by 255."))
+        self.size = _whole(_("size of the picture that a network sees"), size)
         self._labels = None if labels is None else _unique(labels)
 
     def __repr__(self) -> str:
@@ -121,10 +125,13 @@ class Network:
         if len(self.labels) != len(logits):
             message = _("{name} puts out {count} scores, but {labels} labels were given.")
             raise CnnvizError(message.format(name=self.name, count=len(logits), labels=len(self.labels)))
+        if logits.softmax(0).isnan().any():
+            raise CnnvizError(_("{name} puts out scores that are not numbers (nan or inf).").format(name=self.name))
         return logits
 
     def predict(self, image: images.ImageSource, top: int = 5) -> list[tuple[str, float]]:
         """The `top` most probable classes of a picture as (label, probability), the most probable first."""
+        top = _whole("top", top)
         best = self.logits(image).softmax(0).sort(descending=True)
         pairs = zip(best.values[:top].tolist(), best.indices[:top].tolist(), strict=True)
         return [(self.labels[index], probability) for probability, index in pairs]
@@ -168,7 +175,7 @@ class Network:
             what = f"{list(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
             message = _("{name} must put out a tensor of scores [N, classes]; for one picture it put out {what}.")
             raise CnnvizError(message.format(name=self.name, what=what))
-        return outputs[0]
+        return as_logits(outputs)[0]
 
     def _scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(values, device=like.device, dtype=like.dtype) for values in (self.mean, self.std))
@@ -191,6 +198,16 @@ def as_module(model: Network | nn.Module) -> nn.Module:
         message = _("{name} has lazy layers that wait for a first picture: run it once with module(inputs).")
         raise CnnvizError(message.format(name=type(module).__name__))
     return module
+
+
+def as_logits(scores: Tensor) -> Tensor:
+    """Scores [N, classes] before softmax: as they are, or the logarithms of what are probabilities already."""
+    if scores.is_meta or not scores.is_floating_point() or scores.shape[1] < 2 or scores.min() < 0:
+        return scores
+    total, rounding = scores.sum(1), 1e-3 if scores.dtype.itemsize > 2 else 1e-2
+    if not torch.allclose(total, torch.ones_like(total), rtol=0, atol=rounding):
+        return scores
+    return scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
 
 
 _EVALUATING: WeakKeyDictionary[nn.Module, list] = WeakKeyDictionary()
@@ -227,8 +244,25 @@ def _picture(image: images.ImageSource) -> np.ndarray:
     return images.load(image)
 
 
+def _whole(name: str, value: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise CnnvizError(
+            _("The {name} must be a whole number of at least 1, not {value!r}.").format(name=name, value=value)
+        )
+    return number
+
+
 def _unique(labels: Sequence[str]) -> tuple[str, ...]:
     """The labels as a tuple in which none occurs twice: repeated ones carry their number."""
+    if isinstance(labels, Mapping) or not isinstance(labels, Iterable):
+        kind = type(labels).__name__
+        raise CnnvizError(
+            _("The labels are a list of names, in the order of the classes, not a {kind}.").format(kind=kind)
+        )
     names = [str(label) for label in labels]
     counts = Counter(names)
     return tuple(name if counts[name] == 1 else f"{name} ({index})" for index, name in enumerate(names))

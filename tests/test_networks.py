@@ -487,3 +487,51 @@ def test_an_unknown_architecture_offers_the_nearest():
         architecture("vgg61")
     with pytest.raises(UnknownNetwork, match="resnet18"):
         architecture("timm/resnet_18")
+
+
+class Answering(nn.Module):
+    """Answers `answer(scores)` with the scores of a linear network."""
+
+    def __init__(self, answer):
+        super().__init__()
+        torch.manual_seed(0)
+        self.scores = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
+        self.answer = answer
+
+    def forward(self, pictures):
+        return self.answer(self.scores(pictures))
+
+
+def test_a_network_that_ends_in_softmax_says_the_same_as_without_it():
+    plain = Network(Answering(lambda scores: 5 * scores)).predict("cat")
+    soft = Network(Answering(lambda scores: (5 * scores).softmax(1))).predict("cat")
+    assert [label for label, _p in soft] == [label for label, _p in plain]
+    assert [p for _label, p in soft] == pytest.approx([p for _label, p in plain], abs=1e-5)
+
+
+def test_scores_that_are_no_numbers_are_refused():
+    with pytest.raises(CnnvizError, match="nan or inf"):
+        Network(Answering(lambda scores: scores * float("nan"))).predict("cat")
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"labels": {0: "a", 1: "b"}}, "list of names"),
+        ({"labels": 4}, "list of names"),
+        ({"mean": 0.5, "std": 0.5}, "one number for each channel"),
+        ({"std": [float("nan")] * 3}, "std must be above 0"),
+        ({"mean": (123.7, 116.3, 103.5), "std": (58.4, 57.1, 57.4)}, "divide those for 0 to 255 by 255"),
+        ({"size": (32, 32)}, "whole number of at least 1"),
+        ({"size": None}, "whole number of at least 1"),
+    ],
+)
+def test_settings_of_another_kind_are_refused_in_words(settings, says):
+    with pytest.raises(CnnvizError, match=says):
+        Network(Answering(lambda scores: scores), **settings)
+
+
+@pytest.mark.parametrize("top", [0, -1, 2.5])
+def test_top_counts_from_one(top):
+    with pytest.raises(CnnvizError, match="at least 1"):
+        Network(Answering(lambda scores: scores)).predict("cat", top=top)

@@ -311,3 +311,40 @@ def test_normalised_inputs_need_bounds_for_fills_that_are_pixel_values():
 def test_anything_but_one_picture_is_refused(inputs):
     with pytest.raises(WrongSetting, match="one picture as a tensor"):
         occlude(inputs, 0, 0, 2)
+
+
+class Brightness(nn.Module):
+    """Two classes whose scores follow the sum of the pixels; `answer` says how they are given back."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, pictures):
+        total = pictures.sum((1, 2, 3))
+        return self.answer(torch.stack([total, 3 - total], 1))
+
+
+def test_a_network_that_ends_in_softmax_gives_the_map_of_the_one_without():
+    picture = torch.rand(1, 1, 6, 6, generator=torch.Generator().manual_seed(0)) / 10
+    settings = {"target": 0, "window": 2, "stride": 2, "fill": "black", "progress": False}
+    plain = occlusion(Brightness(lambda scores: scores), picture, **settings)
+    soft = occlusion(Brightness(lambda scores: scores.softmax(1)), picture, **settings)
+    assert torch.allclose(soft.probabilities, plain.probabilities, atol=1e-5)
+
+
+def test_an_answer_for_fewer_pictures_than_were_asked_about_is_refused():
+    """Spread over the batch, it would put one window's value in the place of eight."""
+    with pytest.raises(WrongSetting, match="for 8 pictures"):
+        occlusion(Brightness(lambda scores: scores[:1]), torch.zeros(1, 1, 6, 6), 0, 2, 2, progress=False)
+    with pytest.raises(WrongSetting, match="not tuple"):
+        occlusion(Brightness(lambda scores: (scores, scores)), torch.zeros(1, 1, 6, 6), 0, 2, 2, progress=False)
+
+
+def test_a_fill_may_be_an_array_and_bounds_are_two():
+    picture = torch.rand(1, 3, 6, 6)
+    black = np.zeros((1, 3, 1, 1), np.float32)
+    assert torch.equal(occlude(picture, 1, 1, 3, black), occlude(picture, 1, 1, 3, "black"))
+    for bounds in [(0, 1, 2), 5, (torch.zeros(4), torch.ones(4))]:
+        with pytest.raises(WrongSetting, match="bounds are"):
+            occlude(picture, 1, 1, 3, "grey", bounds=bounds)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import UnknownClass, WrongSetting
 from ..i18n import _
-from ..networks import Network, as_module, evaluating
+from ..networks import Network, as_logits, as_module, evaluating
 from .settings import one_of, whole_number
 
 FILLS = {
@@ -160,7 +160,7 @@ def occlusion_steps(
 ) -> Iterator[Step]:
     """`occlusion` in short steps, each with the map so far; the first, of index 0, holds the clean prediction alone.
 
-    - `model`: a `Network`, or any module that gives logits [N, classes]. It is left bit for bit as it was.
+    - `model`: a `Network`, or any module that gives logits (or probabilities) [N, classes]. Nothing in it is changed.
     - `inputs`: one picture as the network wants it, [1, C, H, W].
     - `target`: index of the class, or its label where the model is a `Network`.
     - `window`, `stride`: pixels, or (height, width). Windows stand at 0, stride, 2 * stride, …; when the last does
@@ -210,7 +210,7 @@ def _steps(
     module: nn.Module, clean: Tensor, cover: Tensor, blank: OcclusionMap, batch_size: int | None
 ) -> Iterator[Step]:
     ask, target = _private_copy(module), blank.target
-    answer = _checked(ask(clean), target)
+    answer = _checked(ask(clean), target, 1)
     so_far = replace(blank, clean_probability=answer.softmax(1)[0, target].item(), clean_logit=answer[0, target].item())
     corners = [(y, x) for y in blank.tops for x in blank.lefts]
     logits = torch.full(blank.logits.shape, math.nan, dtype=answer.dtype)
@@ -221,7 +221,7 @@ def _steps(
     while done < len(corners):
         began = time.perf_counter()
         batch = corners[done : done + count]
-        answer = ask(_covered_batch(clean, cover, batch, blank.window))
+        answer = _checked(ask(_covered_batch(clean, cover, batch, blank.window)), target, len(batch))
         logits.view(-1)[done : done + count] = answer[:, target].cpu()
         probabilities.view(-1)[done : done + count] = answer.softmax(1)[:, target].cpu()
         done += len(batch)
@@ -260,14 +260,16 @@ def _private_copy(module: nn.Module) -> Callable[[Tensor], Tensor]:
     return ask
 
 
-def _checked(answer: Tensor, target: int) -> Tensor:
-    if answer.ndim != 2:
-        message = _("The network must give one value a class, [N, classes], not an output of shape {shape}.")
-        raise WrongSetting(message.format(shape=list(answer.shape)))
+def _checked(answer: Tensor, target: int, count: int) -> Tensor:
+    """The network's answer to `count` pictures as logits [count, classes]."""
+    if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != count:
+        what = list(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        message = _("The network must give one value a class, [{count}, classes] for {count} pictures, not {what}.")
+        raise WrongSetting(message.format(count=count, what=what))
     if not 0 <= target < answer.shape[1]:
         message = _("There is no class {target}: the network has {count}, numbered from 0.")
         raise UnknownClass(message.format(target=target, count=answer.shape[1]))
-    return answer
+    return as_logits(answer)
 
 
 def _class_index(model: Network | nn.Module, target: int | str) -> int:
@@ -355,9 +357,9 @@ def _cover_picture(
     clean: Tensor, fill: str | Tensor, window: tuple[int, int], bounds: Bounds | None, seed: int
 ) -> Tensor:
     """The picture that shows through a window, [1, C, H, W]."""
-    if isinstance(fill, Tensor):
+    if isinstance(fill, (Tensor, np.ndarray)):
         try:
-            return fill.to(clean).expand_as(clean)
+            return torch.as_tensor(fill).to(clean).expand_as(clean)
         except RuntimeError:
             message = _(
                 "A fill of shape {fill} does not fit inputs of shape {inputs}: give [1, C, 1, 1] or [1, C, H, W]."
@@ -368,7 +370,13 @@ def _cover_picture(
         return clean.mean((2, 3), keepdim=True).expand_as(clean)
     if fill == "blur":
         return _blurred(clean, sigma=max(window) / 4)
-    black, white = (torch.as_tensor(bound).to(clean) for bound in _pixel_bounds(clean, bounds))
+    try:
+        black, white = (torch.as_tensor(bound).to(clean) for bound in _pixel_bounds(clean, bounds))
+        torch.broadcast_to(black, clean.shape), torch.broadcast_to(white, clean.shape)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, WrongSetting):
+            raise
+        raise WrongSetting(_("bounds are (black, white): two numbers, or two tensors [1, C, 1, 1].")) from None
     if fill == "noise":
         generator = torch.Generator().manual_seed(seed)
         share = torch.rand(clean.shape, generator=generator).to(clean)
