@@ -96,7 +96,7 @@ class ActivationExplorer(Explorer):
             layout=dict(ROW),
             style={**STYLE, "button_width": "126px"},
         )
-        self.chart = ImageView(zoom=1 / DENSITY)
+        self.chart = ImageView(zoom=1 / DENSITY, drawing=True)
         self.before_view, self.after_view = ImageView(), ImageView()
         self.pair = widgets.HBox([self.before_view, self.after_view], layout=dict(GAP))
         self.channel_views = [(ImageView(), ImageView()) for _channel in range(3)]

@@ -49,7 +49,7 @@ class ClassifierExplorer(Explorer):
         self.top = SettingSlider(
             min(top, most), 1, most, _("Top"), _("How many classes are shown, the likeliest first")
         )
-        self.view, self.bars = ImageView(), ImageView(zoom=0.5)
+        self.view, self.bars = ImageView(), ImageView(zoom=0.5, drawing=True)
         settings = {"picture": self.picture, "top": self.top}
         if choose_network:
             self.network_picker = NetworkPicker(self.network.name)

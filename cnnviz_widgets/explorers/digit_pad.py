@@ -49,8 +49,8 @@ class DigitPad(Explorer):
         self.undo_button.on_click(lambda _button: self.pad.undo())
         self.clear_button.on_click(lambda _button: self.pad.clear())
         self.seen_view = ImageView(zoom=4, pixelated=True)
-        self.bars = ImageView(zoom=0.5)
-        self.history_view = ImageView(zoom=0.5)
+        self.bars = ImageView(zoom=0.5, drawing=True)
+        self.history_view = ImageView(zoom=0.5, drawing=True)
         self.layers_view = ImageView(pixelated=True)
         answers = widgets.VBox(
             [self.seen_view, self.bars, self.history_view], layout={"grid_gap": "8px", "overflow": "visible"}

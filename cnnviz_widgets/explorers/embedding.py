@@ -197,7 +197,7 @@ class EmbeddingExplorer(Explorer):
             help=_("Point at the map, or move with the arrow keys; a click or Enter shows the neighbours."),
         )
         self.point_view, self.neighbours_view = ImageView(zoom=1 / DENSITY), ImageView(zoom=1 / DENSITY)
-        self.scores_view = ImageView(zoom=1 / DENSITY)
+        self.scores_view = ImageView(zoom=1 / DENSITY, drawing=True)
 
     # ------------------------------------------------------------------------------------------------------ compute
     def update(self, changed: str | None = None) -> None:

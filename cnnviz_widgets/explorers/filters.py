@@ -98,7 +98,8 @@ class FilterFormation(Explorer):
             key_step=CELL + GAP,
             help=_("Click a filter to see what it answers to the cat."),
         )
-        self.loss_view, self.selectivity_view = ImageView(zoom=0.5), ImageView(zoom=0.5)
+        chart = {"zoom": 0.5, "drawing": True}
+        self.loss_view, self.selectivity_view = ImageView(**chart), ImageView(**chart)
         self.response_view = ImageView(pixelated=True)
         self.chosen = 0
         self.history: list[FilterStep] = []

@@ -58,7 +58,7 @@ class LeNetExplorer(Explorer):
             help=_("Click a cell, or use the arrow keys and Enter, to see its digits."),
         )
         self.tiles = DigitTiles(SIDE)
-        self.bars = ImageView(zoom=1 / DENSITY)
+        self.bars = ImageView(zoom=1 / DENSITY, drawing=True)
         self.layers_view = ImageView(pixelated=True)
         left = [self.matrix_view, self.tiles, self.bars]
         super().__init__(

@@ -89,7 +89,7 @@ class OcclusionExplorer(Explorer):
             key_step=max(size // 28, 1),
             help=_("Drag the patch over the picture, or move it with the arrow keys."),
         )
-        self.bars = ImageView(zoom=0.5)
+        self.bars = ImageView(zoom=0.5, drawing=True)
         enlarged = {"zoom": max(MAP // size, 1), "pixelated": True}
         self.map_view, self.masked_view = ImageView(**enlarged), ImageView(**enlarged)
         settings = {
@@ -224,7 +224,7 @@ class OcclusionExplorer(Explorer):
             render.bars(rows, 336, before=self._clean[classes].tolist(), chosen=self.target.value),
             kind="png",
             alt=_("Probabilities: {words}").format(words=words),
-            caption=_("Probability of each class; the black line is the picture without a patch"),
+            caption=_("Probability of each class; the upright line is the picture without a patch"),
         )
 
     def _patched(self) -> np.ndarray:

@@ -137,8 +137,9 @@ class TrainingMonitor(Explorer):
         self.restart_button.on_click(lambda _button: self.attempt(self.restart))
 
     def _make_views(self) -> None:
-        self.loss_view, self.accuracy_view = ImageView(zoom=0.5), ImageView(zoom=0.5)
-        self.gradients_view, self.filters_view = ImageView(zoom=0.5), ImageView(pixelated=True)
+        chart = {"zoom": 0.5, "drawing": True}
+        self.loss_view, self.accuracy_view, self.gradients_view = (ImageView(**chart) for _chart in range(3))
+        self.filters_view = ImageView(pixelated=True)
         self.wrong_view = DigitTiles(SIDE)
         self.wrong_view.on_pick(lambda number: self.attempt(self._pick, number))
         self.layers_view = ImageView(pixelated=True)

@@ -59,6 +59,7 @@ function render({ model, el }) {
     const room = Math.max(width * zoom, 160); // for the caption of a tiny picture
     figure.style.maxWidth = model.get("ramp").stops ? `${room + 64}px` : `${room}px`;
     img.classList.toggle("cnnviz-pixelated", model.get("pixelated"));
+    img.classList.toggle("cnnviz-drawing", model.get("drawing"));
     marks.setAttribute("viewBox", `0 0 ${Math.max(width, 1)} ${Math.max(height, 1)}`);
     drawMarks();
   }
@@ -179,7 +180,7 @@ function render({ model, el }) {
   });
 
   const draw = { data: drawPicture, marks: drawMarks, patch: drawMarks, patch_fill: drawMarks, pointer: drawMarks };
-  for (const name of ["width", "height", "zoom", "pixelated"]) draw[name] = drawBox;
+  for (const name of ["width", "height", "zoom", "pixelated", "drawing"]) draw[name] = drawBox;
   for (const name of ["alt", "caption", "follow", "help"]) draw[name] = drawWords;
   draw.ramp = () => { drawRamp(); drawBox(); };
   for (const [name, handler] of Object.entries(draw)) model.on(`change:${name}`, handler);

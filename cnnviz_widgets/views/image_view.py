@@ -34,6 +34,7 @@ class ImageView(Twin, anywidget.AnyWidget):
     height = traitlets.Int(0, help="picture pixels").tag(sync=True)
     zoom = traitlets.Float(1.0, help="screen pixels for one picture pixel").tag(sync=True)
     pixelated = traitlets.Bool(False).tag(sync=True)
+    drawing = traitlets.Bool(False, help="ink on white paper, which a dark theme turns over").tag(sync=True)
     alt = traitlets.Unicode("").tag(sync=True)
     caption = traitlets.Unicode("").tag(sync=True)
     help = traitlets.Unicode("").tag(sync=True)

@@ -1,7 +1,10 @@
 """The one picture part, in a page: what it shows, what it tells of the pointer, and that it stays where it is."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.browser.panels import figures, wait_until_shows
 
@@ -25,6 +28,11 @@ def move_to(notebook, frame, x, y):
     """Put the pointer into the middle of the picture's pixel (x, y)."""
     box, zoom = frame.bounding_box(), notebook.eval("view.zoom")
     notebook.page.mouse.move(box["x"] + (x + 0.5) * zoom, box["y"] + (y + 0.5) * zoom)
+
+
+def brightness(figure):
+    """The mean of what the page shows of a picture, 0 to 255."""
+    return np.asarray(Image.open(io.BytesIO(figure.locator("img").screenshot())).convert("L")).mean()
 
 
 def active_cell(notebook):
@@ -161,6 +169,15 @@ for shift in range(12):
     first.scroll_into_view_if_needed()
     assert first.locator("img").get_attribute("src") == source
     assert first.locator("img").screenshot() == before
+
+    # On a dark page a drawing's paper is dark; photographs and maps are what they are.
+    page.evaluate("() => { document.body.dataset.jpThemeLight = 'false'; }")
+    notebook.kernel.run("view.show(np.full_like(ramp, 255), kind='png')")
+    wait_until_shows(notebook, "view", np.full((60, 81, 3), 255), tolerance=0.001, view=first)
+    assert brightness(first) > 240  # the patch is over it
+    notebook.kernel.run("view.drawing = True")
+    first.locator("img.cnnviz-drawing").wait_for()
+    assert brightness(first) < 40
     assert notebook.problems == []
 
 
