@@ -27,7 +27,7 @@ from cnnviz_widgets.controls import (
     StrideSlider,
 )
 from cnnviz_widgets.controls.run_control import seconds
-from cnnviz_widgets.errors import ImageError
+from cnnviz_widgets.errors import ImageError, WrongSetting
 from cnnviz_widgets.explorers import base
 from cnnviz_widgets.networks import Network
 from cnnviz_widgets.techniques.convolution import KERNELS, kernel
@@ -210,6 +210,26 @@ def test_a_grid_takes_whole_numbers_as_floats_and_refuses_ragged_rows():
         grid.value = [[1], [2, 3]]
     assert grid.value == [[1.0, 2.0], [3.0, 4.0]]
     assert repr(grid) == "NumberGrid()"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1e300])
+def test_numbers_that_nothing_can_be_computed_with_are_refused_and_the_kernel_kept(number):
+    """A page cannot even be sent them: they are no JSON."""
+    editor, grid = KernelEditor("blur", 3), NumberGrid([[1.0]])
+    with pytest.raises(traitlets.TraitError, match="no number to compute with"):
+        editor.value = [[number]]
+    with pytest.raises(traitlets.TraitError, match="no number to compute with"):
+        grid.value = [[number]]
+    assert editor.value == editor.grid.value == kernel("blur", 3).tolist()
+    message(grid, {"kind": "too large", "text": "1e200"})
+    assert grid.error == "1e200 is too large; the cell keeps the number it had."
+
+
+def test_a_kernel_of_no_size_is_refused_and_the_size_kept():
+    editor = KernelEditor("blur", 3)
+    with pytest.raises(WrongSetting, match="at least 1"):
+        editor.size = 0
+    assert editor.size == 3
 
 
 # The class picker ---------------------------------------------------------------------------------------------------

@@ -248,6 +248,12 @@ def test_an_error_inside_the_readers_function_becomes_a_message(demo):
     assert "missing" in result.message
 
 
+def test_a_function_that_calls_exit_does_not_end_the_notebook(demo):
+    result = check("demo.running_sum", lambda values: sys.exit("enough"))
+    assert not result.passed
+    assert "SystemExit: enough" in result.message
+
+
 def test_an_answer_of_another_kind_becomes_a_message(demo):
     assert check("demo.direction", 3).message.startswith("this kind of answer (int) cannot be checked. IndexError")
     assert "made of numbers" in check("demo.size", "six").message
@@ -422,7 +428,7 @@ def test_closing_predict_closes_all_its_parts():
     assert set(widget._instances) == before
 
 
-@pytest.mark.parametrize("options", [[], ["only"], (3, 3), (5, 2)])
+@pytest.mark.parametrize("options", [[], ["only"], ["a", "a"], (3, 3), (5, 2), range(0), None, 5])
 def test_predict_needs_something_to_choose(options):
     with pytest.raises(WrongSetting):
         Predict("A?", options)

@@ -10,14 +10,13 @@ import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
-import traitlets
 from ipywidgets.widgets import widget as registry
 from PIL import Image
 from torch import nn
 
 from cnnviz_widgets import images, render
 from cnnviz_widgets.controls import SettingSlider
-from cnnviz_widgets.errors import UnknownClass, WrongSetting
+from cnnviz_widgets.errors import CnnvizError, UnknownClass, WrongSetting
 from cnnviz_widgets.explorers import ConvolutionExplorer, Explorer, OcclusionExplorer, SlidingWindowExplorer
 from cnnviz_widgets.explorers.sliding_window import CELL, DENSITY, GAP, HEAD
 from cnnviz_widgets.networks import Network
@@ -541,8 +540,16 @@ def test_settings_given_at_the_start_are_those_shown():
     "arguments", [{"image": "dog"}, {"kernel": "sobel"}, {"padding": "reflect"}, {"filters": "all"}]
 )
 def test_a_wrong_argument_is_refused(arguments):
-    with pytest.raises((traitlets.TraitError, ValueError)):
+    with pytest.raises(CnnvizError, match=r"There is no (picture|kernel|padding|kind of filters)"):
         ConvolutionExplorer(**arguments)
+
+
+def test_a_panel_that_is_refused_leaves_nothing_of_it_alive():
+    SlidingWindowExplorer().close()
+    before = set(registry._instances)
+    with pytest.raises(WrongSetting, match="covers 6 pixels"):
+        SlidingWindowExplorer(kernel=[[1] * 6] * 6)
+    assert set(registry._instances) == before
 
 
 # The sliding window -------------------------------------------------------------------------------------------------
@@ -1073,7 +1080,7 @@ def test_the_newest_place_of_the_pointer_is_the_one_shown(network, occluder):
 def test_an_unknown_class_or_fill_at_the_start_is_refused(network):
     with pytest.raises(UnknownClass, match="tiger cat"):
         OcclusionExplorer(network, target="tigre cat")
-    with pytest.raises(traitlets.TraitError):
+    with pytest.raises(WrongSetting, match="Did you mean 'grey'"):
         OcclusionExplorer(network, fill="green")
 
 

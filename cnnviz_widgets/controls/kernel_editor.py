@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ..i18n import _
 from ..techniques.convolution import KERNELS, kernel
-from .number_grid import NumberGrid
+from ..techniques.settings import whole_number
+from .number_grid import NumberGrid, small_enough
 from .sliders import SettingChoice
 
 OWN = "own"
@@ -56,7 +57,11 @@ class KernelEditor(widgets.VBox):
         rows = proposal["value"]
         if not rows or any(len(row) != len(rows) for row in rows):
             raise traitlets.TraitError(_("A kernel needs as many rows as columns."))
-        return rows
+        return small_enough(rows)
+
+    @traitlets.validate("size")
+    def _at_least_one(self, proposal: dict) -> int:
+        return whole_number(_("kernel size"), proposal["value"], 1)
 
     @property
     def tensor(self) -> Tensor:

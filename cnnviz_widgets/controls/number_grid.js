@@ -70,6 +70,11 @@ function render({ model, el }) {
       draw();
       return;
     }
+    if (Math.abs(number) > 1e15) {
+      model.send({ kind: "too large", text });
+      draw();
+      return;
+    }
     if (model.get("value")[row][column] === number) {
       draw();
       return;

@@ -8,6 +8,17 @@ import traitlets
 from ..i18n import _
 
 HERE = Path(__file__).parent
+LARGEST = (
+    1e15  # products of two such numbers, and their sums, are still numbers for the panels; number_grid.js has it too
+)
+
+
+def small_enough(rows: list[list[float]]) -> list[list[float]]:
+    """`rows`, unless one of their numbers is infinite, none (nan), or too large to compute with: a `TraitError`."""
+    wrong = [number for row in rows for number in row if not abs(number) <= LARGEST]
+    if wrong:
+        raise traitlets.TraitError(_("{number} is no number to compute with.").format(number=wrong[0]))
+    return rows
 
 
 class NumberGrid(anywidget.AnyWidget):
@@ -35,12 +46,15 @@ class NumberGrid(anywidget.AnyWidget):
         rows = proposal["value"]
         if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
             raise traitlets.TraitError(_("A grid of numbers needs rows of equal length."))
-        return rows
+        return small_enough(rows)
 
     def _on_message(self, _widget: object, content: dict, _buffers: list) -> None:
         if content.get("kind") == "not a number":
             self.error = ""
             self.error = _("“{text}” is not a number; the cell keeps the one it had.").format(text=content["text"][:20])
+        elif content.get("kind") == "too large":
+            self.error = ""
+            self.error = _("{text} is too large; the cell keeps the number it had.").format(text=content["text"][:20])
 
     def __repr__(self) -> str:
         return "NumberGrid()"

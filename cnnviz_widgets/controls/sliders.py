@@ -3,6 +3,7 @@
 import ipywidgets as widgets
 
 from ..i18n import _
+from ..techniques.settings import one_of
 
 ROW = {"width": "268px"}
 STYLE = {"description_width": "92px"}
@@ -20,6 +21,8 @@ class SettingChoice(widgets.Dropdown):
     """One of several `options`, pairs of (what is read, what `value` becomes), in the look that all panels share."""
 
     def __init__(self, options: list[tuple[str, str]], value: str | None, description: str, tooltip: str, **traits):
+        if value is not None:
+            one_of(description.lower(), value, [key for _title, key in options])
         traits = {"layout": dict(ROW), "style": dict(STYLE), **traits}
         super().__init__(options=options, value=value, description=description, tooltip=tooltip, **traits)
 
@@ -49,6 +52,7 @@ class PaddingPicker(widgets.ToggleButtons):
     """How far the picture is continued with zeros: `value` is "valid", "same" or "full"."""
 
     def __init__(self, value: str = "valid", **traits):
+        one_of(_("padding"), value, ("valid", "same", "full"))
         options = [(_("valid"), "valid"), (_("same"), "same"), (_("full"), "full")]
         tooltips = [
             _("No zeros: the window stays inside the picture"),

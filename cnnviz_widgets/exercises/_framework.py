@@ -103,7 +103,7 @@ def check(name: str, answer: object = None) -> Result:
         return Result(name, False, False, _("not attempted yet"))
     except Wrong as wrong:
         return Result(name, False, True, str(wrong))
-    except Exception as error:  # an answer of an unforeseen kind, which the check stumbles over
+    except (Exception, SystemExit) as error:  # an answer of an unforeseen kind, which the check stumbles over
         message = _("this kind of answer ({kind}) cannot be checked. {error}")
         kind = type(answer).__name__
         return Result(name, False, True, message.format(kind=kind, error=_sentence(error)))
@@ -170,7 +170,7 @@ def _guarded(function: Callable) -> Callable:
     def guarded(*args: object, **options: object) -> object:
         try:
             result = function(*args, **options)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # exit() would end the notebook's run
             unfinished = isinstance(error, NotImplementedError) or "ellipsis" in str(error).lower()
             raise (NotAttempted() if unfinished else Wrong(_raised(function, error))) from None
         if _missing(result):
@@ -187,12 +187,12 @@ def _no_function(exercise: Exercise, answer: object) -> str:
     return message.format(kind=type(answer).__name__, name=exercise.answer_name)
 
 
-def _raised(function: Callable, error: Exception) -> str:
+def _raised(function: Callable, error: BaseException) -> str:
     name = getattr(function, "__name__", _("your function"))
     return _("{name} stopped with an error. {error}").format(name=name, error=_sentence(error))
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 

@@ -85,6 +85,8 @@ def _is_numeric(options: object) -> bool:
 
 def _limits(options: tuple[float, ...] | range) -> tuple[float, float, float]:
     if isinstance(options, range):
+        if not options:
+            raise WrongSetting(_("A guess from an empty range leaves nothing to choose."))
         return options[0], options[-1], options.step
     low, high, *step = options
     whole = all(isinstance(limit, int) for limit in options)
@@ -100,7 +102,7 @@ def _slider(options: tuple[float, ...] | range) -> widgets.Widget:
 
 
 def _radio_buttons(options: Sequence[str]) -> widgets.Widget:
-    if len(options) < 2:
+    if not isinstance(options, Sequence) or len(set(options)) < 2:
         raise WrongSetting(_("A question needs at least two options."))
     return widgets.RadioButtons(options=list(options), value=None, layout={"width": "max-content"}, **_named())
 

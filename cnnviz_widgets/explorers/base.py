@@ -57,7 +57,11 @@ class Explorer(Twin, widgets.VBox):
         self.add_class("cnnviz-panel")
         for run in self.run_controls():
             run.lock = self._lock
-        self.update()
+        try:
+            self.update()
+        except BaseException:  # a panel that nobody gets leaves nothing behind
+            discard(self)
+            raise
         self.first_values = {name: copy.deepcopy(control.value) for name, control in settings.items()}
         for name, control in settings.items():
             control.observe(lambda change, name=name: self._on_setting(name), "value")

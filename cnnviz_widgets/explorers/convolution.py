@@ -18,6 +18,7 @@ from ..controls import (
 from ..controls.sliders import ROW, STYLE
 from ..i18n import _
 from ..techniques.convolution import convolve, padding_amounts, random_kernels
+from ..techniques.settings import one_of
 from ..views import ImageView
 from .base import Explorer, show_if
 from .maps import at_most, coloured, fitting
@@ -50,6 +51,7 @@ class ConvolutionExplorer(Explorer):
         dilation: int = 1,
         seed: int = 0,
     ):
+        one_of(_("kind of filters"), filters, (DESIGNED, RANDOM))
         self.picture = ImagePicker(image)
         self.filters = widgets.ToggleButtons(
             options=[(_("one kernel"), DESIGNED), (_("three random"), RANDOM)],

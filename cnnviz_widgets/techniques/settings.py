@@ -23,11 +23,11 @@ def whole_number(name: str, value: object, least: int) -> int:
 def one_of(name: str, value: object, choices: Iterable[str]) -> str:
     """`value` when it is among `choices`; otherwise raises `WrongSetting`, which offers the nearest of them."""
     choices = list(choices)
-    if value in choices:
+    if any(value is choice or value == choice for choice in choices if isinstance(value, type(choice))):
         return value
     message = _("There is no {name} called {value!r}: choose one of {choices}.")
-    text = message.format(name=name, value=value, choices=", ".join(choices))
-    near = difflib.get_close_matches(str(value), choices, n=1)
+    text = message.format(name=name, value=value, choices=", ".join(map(str, choices)))
+    near = difflib.get_close_matches(str(value), map(str, choices), n=1)
     if near:
         text += " " + _("Did you mean {near!r}?").format(near=near[0])
     raise WrongSetting(text)
