@@ -217,3 +217,12 @@ def test_the_readers_own_configuration_comes_after_the_courses():
     changed = lab.surroundings({"JUPYTER_CONFIG_PATH": "/site", "PATH": "/bin"}, REPO)
     assert changed["JUPYTER_CONFIG_PATH"].split(os.pathsep) == [str(REPO / "binder" / "jupyter"), "/site"]
     assert changed["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/bin"]
+
+
+def test_the_layout_is_kept_in_the_course_unless_that_can_only_be_read(tmp_path, monkeypatch):
+    def kept_in_the_course():
+        return any("workspaces_dir" in option for option in lab.options(tmp_path, browser=False, root=False))
+
+    assert kept_in_the_course()
+    monkeypatch.setattr(lab.os, "access", lambda path, mode: False)
+    assert not kept_in_the_course()

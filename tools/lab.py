@@ -30,14 +30,15 @@ def options(course: Path, *, browser: bool, root: bool) -> list[str]:
     chosen = [
         f"--ServerApp.root_dir={course}",
         f"--LabApp.default_url=/lab/tree/{FIRST}",
-        # The reader's own layout and open tabs belong to other work.
-        f"--LabApp.workspaces_dir={course / '.cache' / 'jupyter' / 'workspaces'}",
         # A port in use is passed over.
         "--ServerApp.port_retries=100",
         # Of the log only the address and what went wrong.
         "--ServerApp.log_level=ERROR",
         "--LabApp.log_level=ERROR",
     ]
+    if os.access(course, os.W_OK):
+        # The reader's own layout and open tabs belong to other work.
+        chosen.append(f"--LabApp.workspaces_dir={course / '.cache' / 'jupyter' / 'workspaces'}")
     if not browser:
         chosen.append("--no-browser")
     if root:
