@@ -218,5 +218,5 @@ def _two_counts(filters: tuple[int, int]) -> tuple[int, int]:
 
 def _seeded(seed: int, layers: Callable[[], OrderedDict]) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(whole_number(_("seed"), seed, 0))
         return nn.Sequential(layers())

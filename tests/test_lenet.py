@@ -150,3 +150,10 @@ def test_the_comparison_says_what_the_networks_are():
     for column, total in enumerate((60_000, 61_706, count(article_lenet()))):
         listed = [row[column].rpartition(", ")[0] and row[column].split(", ", 1)[1] for row in cells.values()]
         assert sum(int(number.replace(",", "")) for number in listed if number) == total
+
+
+@pytest.mark.parametrize("seed", ["a", 1.5, None, -1])
+def test_a_seed_that_is_none_is_refused_in_a_sentence(seed):
+    for make in (lenet5, lenet, article_lenet, article_stages):
+        with pytest.raises(WrongSetting, match="seed must be a whole number of at least 0"):
+            make(seed=seed)

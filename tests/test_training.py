@@ -1,7 +1,9 @@
 """Training in steps: watched, paused or not, it learns the same; and it learns."""
 
+import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from torch import nn
 from cnnviz_widgets.digits import split_digits
 from cnnviz_widgets.errors import CnnvizError, WrongSetting
 from cnnviz_widgets.lenet import lenet
+from cnnviz_widgets.networks import Network
 from cnnviz_widgets.techniques.training import Adam, Diverged, Training, confusion, predictions, train
 
 
@@ -356,3 +359,120 @@ def test_a_learning_rate_far_too_large_diverges_on_the_digits():
     with pytest.raises(Diverged):
         train(model, *split_digits(100), learning_rate=1.0, progress=False)
     assert_same(weights(model), first)
+
+
+# What other networks and other examples bring to light
+
+
+def test_our_adam_is_torchs_where_a_parameter_has_a_gradient_only_now_and_then():
+    layers = [nn.Linear(4, 3).double() for _ in range(2)]
+    copies = copy.deepcopy(layers)
+    optimiser = torch.optim.Adam([p for layer in copies for p in layer.parameters()], lr=0.01)
+    ours = Adam(nn.ModuleList(layers))
+    generator = torch.Generator().manual_seed(0)
+    for index in range(40):
+        inputs = torch.randn(8, 4, generator=generator, dtype=torch.float64)
+        for first, second in (layers, copies):
+            for parameter in (*first.parameters(), *second.parameters()):
+                parameter.grad = None
+            (first(inputs) + (second(inputs) if index % 3 == 2 else 0)).square().sum().backward()
+        ours.step(0.01)
+        optimiser.step()
+    for mine, theirs in zip(layers, copies, strict=True):
+        torch.testing.assert_close(mine.weight, theirs.weight, rtol=0, atol=1e-12)
+
+
+def test_weights_that_exploded_at_the_end_of_an_epoch_are_not_the_good_ones():
+    training = small_training(batch_size=60, learning_rate=1e4)  # every step begins an epoch
+    first = weights(training.model)
+    with pytest.raises(Diverged):
+        list(training.steps())
+    assert_same(weights(training.model), first)
+
+
+def test_an_explosion_in_the_very_last_step_is_told_too():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Linear(8, 3))
+    first = weights(model)
+    training = Training(model, examples(), examples(30, 2), epochs=1, batch_size=60, learning_rate=1e30)
+    with pytest.raises(Diverged, match="at step 1:"):
+        list(training.steps())
+    assert_same(weights(model), first)
+    assert not training.finished and training.logits.isfinite().all()
+
+
+def test_dropout_draws_from_the_seed_of_the_training_alone():
+    training = Training(nn.Sequential(small(), nn.Dropout(0.3)), examples(), examples(30, 2), epochs=2, batch_size=10)
+    state = torch.get_rng_state()
+    list(training.steps())
+    assert torch.equal(torch.get_rng_state(), state), "the reader's random numbers stay where they were"
+    expected = weights(training.model)
+    training.restart()
+    for _step in training.steps():
+        torch.rand(3)
+    assert_same(weights(training.model), expected)
+
+
+@pytest.mark.parametrize("rate", [1e38, 1e300, 10**400, math.inf])
+def test_a_rate_beyond_float32_is_refused_at_once(rate):
+    with pytest.raises(WrongSetting, match="above 0"):
+        small_training(learning_rate=rate)
+
+
+def test_numbers_of_numpy_are_numbers():
+    training = small_training(learning_rate=np.float32(0.01), seed=np.int64(3), epochs=np.int64(2))
+    assert training.step().index == 1 and training.seed == 3
+
+
+def test_labels_and_pictures_of_other_types_are_taken():
+    pictures, labels = examples()
+    list(small_training().steps())
+    for other in ((pictures, labels.int()), (pictures.numpy(), labels.numpy()), (pictures, labels.tolist())):
+        training = Training(small(), other, other, epochs=4, batch_size=10)
+        list(training.steps())
+        assert_same(weights(training.model), uninterrupted())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x, y: (x, y + 3), "has 3 answers, so the labels must be 0 to 2; there is a [345]"),
+        (lambda x, y: (x, y - 1), "there is a -1"),
+        (lambda x, y: (x, y.float()), "labels whole numbers"),
+        (lambda x, y: (x, nn.functional.one_hot(y)), "labels whole numbers"),
+        (lambda x, y: (x.byte(), y), "Pictures must be floats"),
+        (lambda x, y: (x[..., 1:], y), r"cannot read pictures of shape \[1, 4, 3\]"),
+        (lambda x, y: x, "a pair"),
+        (lambda x, y: (None, None), "a pair"),
+    ],
+)
+@pytest.mark.parametrize("held_out", [False, True])
+def test_examples_that_do_not_suit_the_network_are_refused_before_the_first_step(change, words, held_out):
+    wrong, right = change(*examples()), examples()
+    with pytest.raises(WrongSetting, match=words):
+        Training(small(), *((right, wrong) if held_out else (wrong, right)))
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (small().requires_grad_(False), "no weights that can be trained"),
+        (nn.Conv2d(1, 3, 3), r"a number for each class, \[N, classes\]"),
+    ],
+)
+def test_a_network_that_cannot_be_trained_is_refused(model, words):
+    with pytest.raises(WrongSetting, match=words):
+        Training(model, examples(), examples(30, 2))
+
+
+def test_a_network_by_name_is_trained_as_its_module_is():
+    network = Network(small(), size=4, mean=(0.5,), std=(0.5,))
+    training = train(network, examples(), examples(30, 2), epochs=4, batch_size=10, progress=False)
+    assert training.model is network.module
+    assert_same(weights(network.module), uninterrupted())
+
+
+def test_confusion_refuses_what_has_no_cell():
+    with pytest.raises(WrongSetting, match="0 to 9"):
+        confusion(torch.eye(26)[[13, 2]], torch.tensor([0, 2]), 10)  # it would have counted in the cell (1, 3)
+    with pytest.raises(WrongSetting, match="0 to 4"):
+        confusion(torch.eye(5)[[1, 2]], torch.tensor([0, 7]), 5)
