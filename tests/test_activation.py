@@ -136,3 +136,19 @@ def test_convolution_is_additive_and_no_activation_is():
     assert additivity_gap(lambda x: convolve(x, filters), first, second) < 1e-5
     for name in ACTIVATIONS:
         assert additivity_gap(lambda x, name=name: activate(x, name), first, second) > 0.1
+
+
+def test_a_step_keeps_what_is_no_number():
+    outputs = activate(torch.tensor([math.nan, 1.0, -1.0]), "step")
+    assert outputs[0].isnan() and outputs[1:].tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 0, 4), (1, 2, 4, 0), (3, 0, 0)])
+def test_channels_without_pixels_have_no_share_of_zeros(shape):
+    with pytest.raises(WrongSetting, match="feature maps"):
+        zeroed(torch.zeros(shape))
+
+
+def test_sums_of_bytes_do_not_begin_again_at_256():
+    first, second = (torch.tensor([value], dtype=torch.uint8) for value in (200, 100))
+    assert additivity_gap(lambda x: 3 * x, first, second) == 0

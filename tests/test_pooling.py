@@ -151,3 +151,13 @@ def test_average_pooling_is_additive_and_maximum_pooling_is_not():
     first, second = picture(1, 2, 9, 9), picture(1, 2, 9, 9, seed=1)
     assert additivity_gap(lambda x: pool(x, 3, kind="average"), first, second) < 1e-6
     assert additivity_gap(lambda x: pool(x, 3), first, second) > 0.1
+
+
+def test_relative_change_of_bytes_is_that_of_their_values():
+    before, after = (torch.tensor([values], dtype=torch.uint8)[None] for values in ([0, 255], [255, 0]))
+    assert relative_change(before, after) == pytest.approx(relative_change(before.double(), after.double())) == 2.0
+
+
+def test_a_rounding_error_is_no_contrast():
+    before = torch.full((3, 203, 201), 0.1, dtype=torch.float64) * 1.1
+    assert relative_change(before, before + 1) == math.inf

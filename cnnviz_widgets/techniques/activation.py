@@ -42,7 +42,7 @@ class Activation:
 
 
 def _step(x: Tensor) -> Tensor:
-    return (x > 0).to(x.dtype)
+    return torch.where(x.isnan(), x, (x > 0).to(x.dtype))
 
 
 def _leaky_relu(x: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def zeroed(outputs: Tensor) -> Tensor:
 
     Raises `WrongSetting` for a tensor that has no pixels in channels.
     """
-    if outputs.ndim < 3:
+    if outputs.ndim < 3 or not all(outputs.shape[2:]):
         message = _("Give feature maps [N, C, H, W], not a tensor of shape {shape}.")
         raise WrongSetting(message.format(shape=list(outputs.shape)))
     return (outputs == 0).flatten(2).double().mean(2)
@@ -131,6 +131,8 @@ def zeroed(outputs: Tensor) -> Tensor:
 def additivity_gap(function: Callable[[Tensor], Tensor], first: Tensor, second: Tensor) -> float:
     """How far `function` is from being additive on two inputs: the largest |f(a + b) − f(a) − f(b)|, 0 if it is.
 
-    Every linear function is additive; a single gap above rounding shows that a function is not linear.
+    Every linear function is additive; a single gap above rounding shows that a function is not linear. Whole numbers
+    are taken as float32, because sums of bytes begin again at 256.
     """
+    first, second = (each if each.is_floating_point() else each.float() for each in (first, second))
     return float((function(first + second) - function(first) - function(second)).abs().max())

@@ -57,8 +57,10 @@ def relative_change(before: Tensor, after: Tensor) -> float:
     0 for equal pictures, about 1.4 for unrelated ones of the same contrast. Unlike a share of the pixels' values, it
     does not depend on how bright the picture is. Infinite when a picture without contrast has changed.
     """
-    difference = (after - before).double().norm().item()
-    contrast = (before.double() - before.double().mean((-2, -1), keepdim=True)).norm().item()
+    before, after = before.double(), after.double()
+    difference = (after - before).norm().item()
+    contrast = (before - before.mean((-2, -1), keepdim=True)).norm().item()
     if difference == 0:
         return 0.0
-    return difference / contrast if contrast else math.inf
+    flat = bool((before.amax((-2, -1)) == before.amin((-2, -1))).all())  # its contrast may be a rounding error
+    return math.inf if flat else difference / contrast
