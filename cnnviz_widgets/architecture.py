@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -14,6 +14,7 @@ from .layers import LayerInfo
 
 SLANT = 0.35  # a box's width recedes to the upper right; this much of it is drawn across, and as much upwards
 GAP, SHORTEST = 16.0, 2.0  # screen pixels between boxes; the thinnest side that is still seen
+EDGE = 6.0  # screen pixels left and right of all boxes: the words below a thin one are wider than it is
 COLOURS = {"conv": render.OKABE_ITO[1], "pool": render.OKABE_ITO[0], "input": "#BBBBBB", "other": render.OKABE_ITO[2]}
 
 
@@ -90,7 +91,8 @@ def draw_architecture(
     """A chain of layers drawn to scale in at most `width` × `height` screen pixels: uint8 `[H, W, 3]`.
 
     The scales of rows, channels and vector lengths are each chosen as large as fits, and are the same for all boxes.
-    `layers` are those of `layer_tree`; see `boxes` for which of them are drawn.
+    `layers` are those of `layer_tree`; see `boxes` for which of them are drawn. Raises `WrongSetting` when there are
+    none, or more of them than have room side by side.
     """
     plan = _fitted(layers, input_shape, width, height)
     top = max(box.height + box.recede for box in plan)
@@ -100,6 +102,7 @@ def draw_architecture(
     picture = Image.new("RGB", (width * density, int((top + words + 6) * density)), render.PAPER)
     draw = ImageDraw.Draw(picture)
     for box, label in zip(plan, labels, strict=True):
+        box = replace(box, left=box.left + EDGE)
         base = (top + 2 - box.bottom) * density
         _draw_box(draw, box, base, density)
         _write_upright(picture, label, face, (box.left + (box.depth + box.recede) / 2) * density, base + 6 * density)
@@ -113,16 +116,22 @@ def _worth_a_box(kind: str, shape: tuple[int, ...], before: tuple[int, ...] | No
 
 def _fitted(layers: Sequence[LayerInfo], input_shape: Sequence[int] | None, width: int, height: int) -> list[Box]:
     unit = boxes(layers, 1.0, 1.0, 1.0, input_shape=input_shape)
+    if not unit:
+        raise WrongSetting(_("There is no layer to draw."))
     maps = [box.shape for box in unit if len(box.shape) == 3]
     vectors = [box.shape[0] for box in unit if len(box.shape) == 1]
     pixel = height / max((shape[1] + shape[2] * SLANT for shape in maps), default=1)
     number = height / max(vectors, default=1)
     slanted = sum(shape[2] * pixel * SLANT for shape in maps)
-    room = width - GAP * (len(unit) - 1) - 3 * SHORTEST * len(vectors)
-    if slanted > room * 0.7:  # many wide maps: they must be smaller for all boxes to fit
-        pixel *= room * 0.7 / slanted
-        slanted = room * 0.7
-    channel = max(room - slanted - SHORTEST * len(maps), 1) / max(sum(shape[0] for shape in maps), 1)
+    room = width - 2 * EDGE - GAP * (len(unit) - 1) - 3 * SHORTEST * len(vectors)
+    if room < 2 * SHORTEST * len(maps):
+        message = _("{count} layers have no room side by side in {width} pixels: draw fewer of them, or wider.")
+        raise WrongSetting(message.format(count=len(unit), width=width))
+    most = min(room * 0.7, room - SHORTEST * len(maps))
+    if slanted > most:  # many wide maps: they must be smaller for all boxes to fit
+        pixel *= most / slanted
+        slanted = most
+    channel = max(room - slanted - SHORTEST * len(maps), 0) / max(sum(shape[0] for shape in maps), 1)
     return boxes(layers, pixel, channel, number, input_shape=input_shape)
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz_widgets.architecture import SHORTEST, SLANT, boxes, draw_architecture
+from cnnviz_widgets.architecture import GAP, SHORTEST, SLANT, boxes, draw_architecture
 from cnnviz_widgets.errors import WrongSetting
 from cnnviz_widgets.layers import LayerInfo, layer_tree
 from cnnviz_widgets.lenet import lenet
@@ -63,3 +63,41 @@ def test_the_drawing_shows_the_boxes_where_they_are(layers):
 def test_a_layer_that_puts_out_something_else_is_refused():
     with pytest.raises(WrongSetting, match="sequence"):
         boxes([LayerInfo("sequence", "LSTM", (1, 5, 7), 10)], 1, 1, 1)
+
+
+def chain(count: int) -> list[LayerInfo]:
+    return [LayerInfo(f"conv{index}", "Conv2d", (1, 8, 32, 32), 10) for index in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, 20, 45])
+def test_every_layer_of_a_long_chain_is_drawn_within_the_picture(count):
+    picture = draw_architecture(chain(count), density=1)
+    coloured = ((picture.max(2).astype(int) - picture.min(2)) > 60).any(0)
+    between = np.diff(np.flatnonzero(coloured)) > GAP / 2
+    assert between.sum() + 1 == count and not coloured[-3:].any() and not coloured[:3].any()
+
+
+@pytest.mark.parametrize("count", [80, 400])
+def test_more_layers_than_have_room_are_refused(count):
+    with pytest.raises(WrongSetting, match=f"{count} layers have no room"):
+        draw_architecture(chain(count))
+    vectors = [LayerInfo(f"full{index}", "Linear", (1, 8), 10) for index in range(count)]
+    with pytest.raises(WrongSetting, match="no room"):
+        draw_architecture(vectors)
+
+
+def test_no_layer_at_all_is_refused():
+    with pytest.raises(WrongSetting, match="no layer to draw"):
+        draw_architecture([])
+
+
+def test_the_words_below_thin_boxes_at_both_ends_are_whole():
+    def ink(picture: np.ndarray) -> int:
+        return int((picture[304:] < 128).all(2).sum())
+
+    narrow = [LayerInfo("full1", "Linear", (1, 84), 10)]
+    wide = [LayerInfo("conv1", "Conv2d", (1, 84, 30, 30), 10), *narrow]
+    alone, last = draw_architecture(narrow, density=1), draw_architecture(wide, density=1)
+    words = last[304:, -30:]
+    assert ink(alone) > 50 and not (alone[304:, 0] < 200).any()
+    assert int((words < 128).all(2).sum()) == ink(alone) and not (words[:, -1] < 200).any()
