@@ -887,6 +887,18 @@ def test_the_article_s_settings_are_set_and_locked_and_set_free_again(network):
     panel.close()
 
 
+def test_the_article_s_box_is_refused_where_the_network_sees_less(occluder):
+    before = occluder.value
+    occluder.preset.value = "article"
+    assert occluder.settle(LONG)
+    assert occluder.status.wrong
+    assert occluder.status.value == "The article's box of 70 pixels is larger than the 32 that this network sees."
+    assert (occluder.preset.value, occluder.window.value, occluder.window.disabled) == ("own", 8, False)
+    assert occluder.value is before
+    occluder.threshold.value = 0.5
+    assert not occluder.status.wrong
+
+
 def test_a_window_larger_than_the_picture_becomes_the_picture(network, occluder):
     occluder.window.value = 1000
     assert occluder.settle(LONG)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from .. import images, render
 from ..controls import ClassPicker, ImagePicker, RunControl, SettingChoice, SettingSlider
 from ..controls.sliders import ROW, STYLE
+from ..errors import WrongSetting
 from ..i18n import _
 from ..networks import Network, load_network
 from ..techniques.occlusion import ARTICLE, FILLS, OcclusionMap, Step, occlude, occlusion, occlusion_steps
@@ -167,6 +168,11 @@ class OcclusionExplorer(Explorer):
     def _apply_preset(self) -> None:
         """Set and lock window, stride and fill while the article's settings are chosen."""
         article = self.preset.value == AS_IN_ARTICLE
+        if article and self.network.size < ARTICLE["window"]:
+            with self.quietly():
+                self.preset.value = OWN
+            message = _("The article's box of {box} pixels is larger than the {size} that this network sees.")
+            raise WrongSetting(message.format(box=ARTICLE["window"], size=self.network.size))
         for name in ("window", "stride", "fill"):
             control = self.settings[name]
             control.disabled = article
