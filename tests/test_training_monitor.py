@@ -170,6 +170,74 @@ def test_after_the_last_step_train_says_so(panel):
     assert same(weights(panel.model), trained) and not panel.step_button.disabled
 
 
+def stop_after(panel, steps: int) -> None:
+    """Press Train, and Stop when at least so many steps have been taken."""
+    panel.run.run_button.click()
+    end = time.monotonic() + 60
+    while panel.training.index < steps and time.monotonic() < end:
+        time.sleep(0.001)
+    panel.end_button.click()
+    assert panel.settle(60)
+
+
+def test_stopped_it_keeps_its_weights_and_the_next_train_begins_anew(panel, uninterrupted):
+    stop_after(panel, 5)
+    taken, kept = panel.training.index, weights(panel.model)
+    assert 5 <= taken < 30 and not panel.run.running and not panel.step_button.disabled
+    assert f"Step {taken} of 30" in panel.status.value and "next Train begins anew" in panel.status.value
+    assert "goes on from here" not in panel.status.value
+    assert panel.value == pytest.approx(1 - wrong_share(panel))
+    panel.end_button.click()
+    assert same(weights(panel.model), kept) and panel.training.index == taken
+    panel.run.run_button.click()
+    assert panel.settle(120)
+    assert [step.index for step in panel.training.history] == list(range(1, 31))
+    assert same(weights(panel.model), uninterrupted) and same(list(panel.previous.values()), kept)
+
+
+def test_stopped_while_paused_one_step_is_the_first_of_a_new_training(panel):
+    pause_after(panel, 3)
+    kept = weights(panel.model)
+    panel.end_button.click()
+    assert "next Train begins anew" in panel.status.value and same(weights(panel.model), kept)
+    panel.learning_rate.value = 0.02
+    assert "at the next Train" in panel.status.value and same(weights(panel.model), kept)
+    panel.step_button.click()
+    assert panel.settle(60)
+    assert panel.training.index == 1 and panel.training.learning_rate == 0.02
+    assert same(list(panel.previous.values()), kept)
+    panel.step_button.click()
+    assert panel.settle(60) and panel.training.index == 2, "only the first step after Stop begins anew"
+
+
+def test_stop_and_train_in_one_breath_take_every_step_once(panel, uninterrupted):
+    for _ in range(4):
+        panel.run.run_button.click()
+        time.sleep(0.02)
+        panel.end_button.click()
+    panel.run.run_button.click()
+    assert panel.settle(120)
+    assert [step.index for step in panel.training.history] == list(range(1, 31))
+    assert same(weights(panel.model), uninterrupted)
+
+
+def test_there_is_nothing_to_stop_before_the_first_step(panel, uninterrupted):
+    panel.end_button.click()
+    assert "Nothing has been learned" in panel.status.value
+    panel.start()
+    assert panel.settle(120) and same(weights(panel.model), uninterrupted)
+
+
+def test_restart_after_stop_stands_at_the_beginning_and_pause_pauses_again(panel, uninterrupted):
+    stop_after(panel, 2)
+    panel.restart_button.click()
+    assert panel.training.index == 0 and same(weights(panel.model), weights(lenet(0)))
+    pause_after(panel, 4)
+    assert "goes on from here" in panel.status.value
+    panel.start()
+    assert panel.settle(120) and same(weights(panel.model), uninterrupted)
+
+
 # Settings
 
 

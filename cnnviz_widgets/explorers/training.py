@@ -33,15 +33,17 @@ DRAWING = 0.25  # share of the time that may go into drawing; the rest is for th
 
 
 class TrainingMonitor(Explorer):
-    """Train a small network and watch it learn: Train, Pause, One step, Restart.
+    """Train a small network and watch it learn: Train, Pause, One step, Stop, Restart.
 
     `model` maps `[N, 1, 32, 32]` to logits `[N, 10]`, or whatever suits the examples given as `train` and `test`
     (`Digits`, or pictures with their labels); it is trained in place. By default it is `lenet(seed)` and learns the
     4,000 digits of `split_digits`. `value` is its accuracy on the held-out ones, 0..1, when it was last tested;
     `training` is the `Training`, whose steps are the same whether they are watched, paused, taken singly or not.
 
-    Learning rate, epochs, batch size and seed count from the first step on; moved later, they wait for Restart. A
-    Restart puts the first weights back into `model` and keeps the trained ones in `previous` (a state dict, else None).
+    Pause interrupts a training, and Train goes on from there; Stop ends it, keeps the weights as they are, and the next
+    Train or One step begins anew. Learning rate, epochs, batch size and seed count from the first step on; moved later,
+    they wait for the next beginning. That puts the first weights back into `model` and keeps the trained ones in
+    `previous` (a state dict, else None); Restart does it at once.
     """
 
     title = _("A network learns")
@@ -65,6 +67,7 @@ class TrainingMonitor(Explorer):
         self._examples = (digits[0] if train is None else train, digits[1] if test is None else test)
         self.previous: dict[str, Tensor] | None = None
         self._stepping = threading.Lock()  # held while a step is taken, or the training is exchanged
+        self._ended = False  # Stop has been pressed: the next step is the first of a new training
         self._turn = 0  # which run may take steps; an older one takes none
         self._drawn_until = self._drawing_took = 0.0
         self.training = self._made(learning_rate=learning_rate, epochs=epochs, batch_size=batch_size, seed=seed)
@@ -77,7 +80,7 @@ class TrainingMonitor(Explorer):
             "seed": self.seed,
             "digit": self.digit,
         }
-        buttons = widgets.HBox([self.step_button, self.restart_button], layout={"overflow": "visible"})
+        buttons = widgets.HBox([self.step_button, self.end_button, self.restart_button], layout={"overflow": "visible"})
         left = [self.loss_view, self.accuracy_view, self.gradients_view, self.filters_view, self.wrong_view]
         super().__init__(
             settings,
@@ -128,11 +131,17 @@ class TrainingMonitor(Explorer):
         self.run = RunControl(_("Train"), halt=_("Pause"))
         self.run.on_run(lambda: self.attempt(self.start))
         self.run.observe(lambda change: setattr(self.step_button, "disabled", change["new"]), "running")
-        half = {"width": "131px"}
-        self.step_button = widgets.Button(description=_("One step"), tooltip=_("Take one batch"), layout=half)
+        third = {"width": "86px"}
+        self.step_button = widgets.Button(description=_("One step"), tooltip=_("Take one batch"), layout=third)
         self.step_button.on_click(lambda _button: self.attempt(self.one_step))
+        self.end_button = widgets.Button(
+            description=_("Stop"),
+            tooltip=_("End this training and keep its weights; the next Train begins anew"),
+            layout=dict(third),
+        )
+        self.end_button.on_click(lambda _button: self.attempt(self.stop))
         self.restart_button = widgets.Button(
-            description=_("Restart"), tooltip=_("Back to the first weights, with these settings"), layout=dict(half)
+            description=_("Restart"), tooltip=_("Back to the first weights, with these settings"), layout=dict(third)
         )
         self.restart_button.on_click(lambda _button: self.attempt(self.restart))
 
@@ -156,6 +165,8 @@ class TrainingMonitor(Explorer):
             if changed is not None:
                 self._begin_anew()
             self._draw()
+        elif self._ended:
+            self.say(_("This takes effect at the next Train, which begins anew."))
         elif self._waiting():
             self.say(
                 _("This takes effect at Restart. The training at hand keeps {settings}.").format(
@@ -179,6 +190,17 @@ class TrainingMonitor(Explorer):
     def pause(self) -> None:
         """Stop after the step that is being taken; what Pause does. Train goes on from there."""
         self.run.stop()
+
+    def stop(self) -> None:
+        """End the training after the step that is being taken and keep its weights; what Stop does."""
+        with self._lock:
+            if self.training.index == 0 and not self.run.running:
+                self.say(_("Nothing has been learned yet that could be stopped."))
+                return
+            self._ended = True
+            self.run.stop()
+            if not self.run.running:
+                self.say(self._verdict(), wrong=self.training.diverged is not None)
 
     def restart(self) -> None:
         """Back to the first weights, with the settings as they are now; the trained weights go to `previous`."""
@@ -214,6 +236,7 @@ class TrainingMonitor(Explorer):
         """A fresh training with the present settings; a run at hand takes no further step."""
         chosen = {name: self.settings[name].value for name in ("learning_rate", "epochs", "batch_size", "seed")}
         self._turn += 1
+        self._ended = False
         with self._stepping:
             if self.training.index:
                 self.previous = copy.deepcopy(self.model.state_dict())
@@ -221,6 +244,9 @@ class TrainingMonitor(Explorer):
             self.training = self._made(**chosen)
 
     def _take_steps(self, count: int | None) -> None:
+        if self._ended:
+            self._begin_anew()
+            self._draw()
         training = self.training
         if training.diverged is not None:
             raise training.diverged
@@ -275,6 +301,8 @@ class TrainingMonitor(Explorer):
         if training.guessing:
             advice = _("After a whole epoch it still only guesses: try another learning rate, and Restart.")
             return f"{where} {advice}"
+        if self._ended:
+            return f"{where} {_('Stopped: the network keeps these weights, and the next Train begins anew.')}"
         return where if training.finished else f"{where} {_('Train goes on from here.')}"
 
     def _waiting(self) -> bool:
