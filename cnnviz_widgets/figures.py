@@ -12,7 +12,7 @@ from PIL import Image
 from . import images, render
 from .errors import WrongSetting
 from .i18n import _
-from .techniques.settings import one_of
+from .techniques.settings import one_of, whole_number
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,10 +57,10 @@ def show(
     - `kind`: "jpeg" for photographs, "png" for maps and drawings; `zoom`: screen pixels for a picture pixel;
       `columns`: pictures in a row (all of them by default).
 
-    Raises `WrongSetting` for an empty `alt`, an empty list, another number of titles than of pictures, or an unknown
-    kind, and `ImageError` for what is no picture.
+    Raises `WrongSetting` for an empty `alt`, an empty list, another number of titles than of pictures, an unknown
+    kind, and a `zoom` or `columns` that is no positive number, and `ImageError` for what is no picture.
     """
-    if not alt.strip():
+    if not isinstance(alt, str) or not alt.strip():
         raise WrongSetting(_("A picture needs alternative text: say in alt what it shows."))
     if hasattr(pictures, "savefig"):
         image = _of_chart(pictures)
@@ -70,13 +70,15 @@ def show(
         message = _("There are {pictures} pictures and {titles} titles: give at least one picture, and a title each.")
         raise WrongSetting(message.format(pictures=len(pictures), titles=len(titles)))
     one_of(_("kind of picture"), kind, ("png", "jpeg"))
+    if not isinstance(zoom, (int, float)) or not zoom > 0:
+        raise WrongSetting(_("A picture is shown with a zoom above 0, not {zoom!r}.").format(zoom=zoom))
+    columns = len(pictures) if columns is None else whole_number(_("number of columns"), columns, 1)
     tiles = [render.figure(_pixels(picture), zoom=zoom) for picture in pictures]
     if titles:
         tiles = [
             render.above([render.text_block(title, max(tile.shape[1], 60), 12, render.INK), tile], gap=2)
             for title, tile in zip(titles, tiles, strict=True)
         ]
-    columns = columns or len(tiles)
     rows = [render.beside(tiles[start : start + columns], gap=12) for start in range(0, len(tiles), columns)]
     image = render.above(rows, gap=10)
     return Figure(image, alt, caption, kind, image.shape[1])
@@ -85,7 +87,8 @@ def show(
 def _pixels(picture: images.ImageSource) -> np.ndarray:
     """`picture` as uint8, in its own size when it is one already."""
     shape = picture.shape if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 else ()
-    return picture if len(shape) == 2 or (len(shape) == 3 and shape[2] == 3) else images.load(picture)
+    as_it_is = 0 not in shape and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3))
+    return picture if as_it_is else images.load(picture)
 
 
 def _of_chart(chart: object) -> np.ndarray:

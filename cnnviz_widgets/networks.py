@@ -257,13 +257,13 @@ def _whole(name: str, value: int) -> int:
 
 
 def _unique(labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels as a tuple in which none occurs twice: repeated ones carry their number."""
+    """The labels, each in one line, as a tuple in which none occurs twice: repeated ones carry their number."""
     if isinstance(labels, Mapping) or not isinstance(labels, Iterable):
         kind = type(labels).__name__
         raise CnnvizError(
             _("The labels are a list of names, in the order of the classes, not a {kind}.").format(kind=kind)
         )
-    names = [str(label) for label in labels]
+    names = [" ".join(str(label).split()) for label in labels]  # lines of a file end in "\n"
     counts = Counter(names)
     return tuple(name if counts[name] == 1 else f"{name} ({index})" for index, name in enumerate(names))
 

@@ -76,8 +76,16 @@ def colour_table(name: str) -> np.ndarray:
     return (matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)
 
 
+def _numbers(values: object) -> np.ndarray:
+    """An array, a list, or a tensor of any type, with or without gradients, as float64."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().double()
+    return np.asarray(values, dtype=np.float64)
+
+
 def limits(values: np.ndarray, low: float | None = None, high: float | None = None) -> tuple[float, float]:
     """The range a map is drawn in: `low` and `high` where given, else the smallest and largest finite value."""
+    values = _numbers(values)
     finite = values[np.isfinite(values)]
     low = low if low is not None else float(finite.min()) if finite.size else 0.0
     high = high if high is not None else float(finite.max()) if finite.size else 1.0
@@ -89,7 +97,7 @@ def scaled(values: np.ndarray, low: float | None = None, high: float | None = No
 
     What is not finite becomes NaN.
     """
-    values = np.asarray(values, dtype=np.float64)
+    values = _numbers(values)
     low, high = limits(values, low, high)
     values = np.where(np.isfinite(values), values, np.nan)
     return np.clip((values - low) / (high - low), 0, 1) if high > low else values * 0
@@ -108,7 +116,7 @@ def heat_map(
 
 def signed_map(values: np.ndarray, limit: float | None = None) -> np.ndarray:
     """`values` `[H, W]` on a diverging map centred on zero (white): blue below, red above, full colour at ±`limit`."""
-    values = np.asarray(values, dtype=np.float64)
+    values = _numbers(values)
     limit = limit if limit is not None else max(abs(bound) for bound in limits(values))
     limit = limit or 1.0
     return heat_map(values, SIGNED, -limit, limit)

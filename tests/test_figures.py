@@ -124,3 +124,24 @@ def test_alternative_text_is_required(alt):
 def test_what_cannot_be_shown_is_refused_in_words(arguments, error, words):
     with pytest.raises(error, match=words):
         show(**arguments, alt="something")
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"zoom": 0}, "zoom above 0"),
+        ({"zoom": "2"}, "zoom above 0"),
+        ({"columns": -1}, "number of columns"),
+        ({"columns": 0}, "number of columns"),
+        ({"alt": None}, "alternative text"),
+    ],
+)
+def test_a_setting_that_leaves_nothing_to_show_is_refused(settings, says):
+    with pytest.raises(WrongSetting, match=says):
+        show(np.zeros((4, 5, 3), np.uint8), **{"alt": "black", **settings})
+
+
+def test_an_array_without_pixels_is_no_picture():
+    for shape in [(0, 5), (0, 5, 3)]:
+        with pytest.raises(ImageError, match="is no picture"):
+            show(np.zeros(shape, np.uint8), alt="nothing")

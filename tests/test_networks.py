@@ -535,3 +535,9 @@ def test_settings_of_another_kind_are_refused_in_words(settings, says):
 def test_top_counts_from_one(top):
     with pytest.raises(CnnvizError, match="at least 1"):
         Network(Answering(lambda scores: scores)).predict("cat", top=top)
+
+
+def test_labels_read_as_the_lines_of_a_file_are_kept_without_their_ends():
+    network = Network(Answering(lambda scores: scores), ["tabby\n", "tiger  cat\r\n", " dog", "tabby"])
+    assert network.labels == ("tabby (0)", "tiger cat", "dog", "tabby (3)")
+    assert network.class_index("tiger cat\n") == 1

@@ -1,10 +1,12 @@
 """Arrays to pictures: every colour and every place checked against what it should be."""
 
 import io
+import warnings
 
 import matplotlib
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cnnviz_widgets import images, render
@@ -375,3 +377,13 @@ def test_a_line_marks_where_each_bar_stood_before():
     full = bar_lengths(render.bars([("a", 1.0)], 400), 0, 2)[0] - 1
     assert places.mean() == pytest.approx(start + 0.75 * full, abs=3)
     assert len(places) <= 5
+
+
+def test_tensors_with_gradients_and_of_any_type_are_drawn_as_the_arrays_they_hold():
+    values = np.array([[0.0, 1.0], [-2.0, 0.5]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for tensor in (torch.tensor(values, requires_grad=True), torch.tensor(values).bfloat16()):
+            np.testing.assert_array_equal(render.heat_map(tensor), render.heat_map(values))
+            np.testing.assert_array_equal(render.signed_map(tensor), render.signed_map(values))
+            assert render.limits(tensor) == (-2.0, 1.0)
