@@ -1,6 +1,7 @@
 """The activation panel: every control moved, every picture checked by its numbers."""
 
 import io
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from PIL import Image, ImageColor
 
 from cnnviz_widgets import ActivationExplorer, activate, convolve, images, kernel, random_kernels, render, zeroed
-from cnnviz_widgets.errors import CnnvizError
+from cnnviz_widgets.errors import CnnvizError, WrongSetting
 from cnnviz_widgets.explorers.activation import CURVE, DENSITY, bounds_of, transfer_chart
 from cnnviz_widgets.explorers.maps import coloured, percent
 from cnnviz_widgets.techniques.activation import ACTIVATIONS
@@ -255,3 +256,15 @@ def test_the_whole_panel_is_also_a_picture(panel):
 )
 def test_only_none_and_all_read_as_0_and_100_per_cent(share, words):
     assert percent(share) == words
+
+
+def test_a_bias_and_a_seed_beyond_the_sliders_are_kept():
+    panel = ActivationExplorer(bias=5.0, filters="random", seed=500)
+    assert (panel.bias.value, panel.seed.value) == (5.0, 500)
+    panel.close()
+
+
+@pytest.mark.parametrize("wrong", [{"bias": "x"}, {"bias": math.nan}, {"seed": "x"}, {"seed": -1}])
+def test_a_bias_or_a_seed_that_is_no_number_is_refused(wrong):
+    with pytest.raises(WrongSetting, match="must be a"):
+        ActivationExplorer(**wrong)

@@ -6,6 +6,7 @@ import torch
 
 from cnnviz_widgets import DigitPad
 from cnnviz_widgets.digits import as_input, centred, split_digits
+from cnnviz_widgets.errors import WrongSetting
 from cnnviz_widgets.explorers.digit_pad import FOUR, drawing_moments, first_points
 from cnnviz_widgets.lenet import lenet
 from cnnviz_widgets.techniques.training import Training
@@ -100,3 +101,22 @@ def test_a_dot_that_is_no_digit_still_gets_an_answer_and_the_reader_is_told_why(
     panel.pad.value = [[[3, 3]]]
     assert panel.value.sum() == pytest.approx(1, abs=1e-5)
     assert "whatever you draw" in panel.status.value
+
+
+@pytest.mark.parametrize("strokes", [[[]], [[], []], [[[-50.0, -50.0], [-40.0, -40.0]]]])
+def test_a_pad_without_ink_is_empty_whatever_strokes_it_has(panel, strokes):
+    panel.pad.value = strokes
+    assert panel.value is None and "pad is empty" in panel.status.value and not panel.pad.image.any()
+
+
+def test_a_stroke_without_points_changes_nothing(panel):
+    panel.pad.value = [[[5.0, 5.0], [20.0, 20.0]]]
+    expected = panel.value
+    panel.pad.value = [[], [[5.0, 5.0], [20.0, 20.0]], []]
+    assert torch.equal(panel.value, expected)
+
+
+def test_a_network_for_other_pictures_is_refused_in_a_sentence():
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(28 * 28, 10))
+    with pytest.raises(WrongSetting, match=r"cannot read pictures of shape \[1, 32, 32\]"):
+        DigitPad(network)

@@ -144,3 +144,15 @@ def test_the_panel_is_a_picture_too(panel):
     assert mime == "image/png" and len(data) > 10_000
     for words in ("Filters as they form", "Patches of: photographs", "After step: 40", "What filter 1 answers"):
         assert words in panel.alt
+
+
+def test_a_seed_beyond_the_slider_is_kept():
+    panel = FilterFormation(learned=False, seed=500)
+    assert panel.seed.value == 500
+    panel.close()
+
+
+@pytest.mark.parametrize("wrong", [{"learning_rate": "fast"}, {"learning_rate": None}, {"seed": "x"}])
+def test_settings_of_another_type_are_refused(wrong):
+    with pytest.raises(WrongSetting):
+        FilterFormation(learned=False, **wrong)

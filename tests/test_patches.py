@@ -251,3 +251,16 @@ def test_selectivity_is_one_for_a_grating_and_none_for_a_dot_in_rings():
     assert selective[2] < 0.02  # two directions at right angles cancel
     turned = orientation_selectivity(torch.stack([gabor(5, 5, 2, 2, angle, 0.25) for angle in (0, 20, 45, 70)]))
     assert turned.max() - turned.min() < 0.05
+
+
+def test_what_leaves_no_patch_is_refused():
+    with pytest.raises(WrongSetting, match="does not fit"):
+        picture_patches(10, reduce=1000)
+    with pytest.raises(WrongSetting, match="at least one picture"):
+        picture_patches(10, pictures=[])
+
+
+@pytest.mark.parametrize("settings", [{"learning_rate": "x"}, {"seed": "x"}])
+def test_settings_of_another_type_are_refused(settings):
+    with pytest.raises(WrongSetting):
+        learn_filters(torch.rand(50, 5, 5), 4, 2, **settings)

@@ -452,3 +452,12 @@ def test_filters_stand_on_one_scale_around_white():
     np.testing.assert_array_equal(picture[0, 1 * (zoom + 4) + 4 * cell], table[-1])
     np.testing.assert_array_equal(picture[3 * cell, 4 * (zoom + 4) + 2 * cell], table[64])
     np.testing.assert_array_equal(picture[0, 0], table[128])
+
+
+@pytest.mark.parametrize("rate", [1e-7, 50.0])
+def test_the_slider_of_the_learning_rate_reaches_the_one_that_was_given(few, rate):
+    panel = TrainingMonitor(None, *few, learning_rate=rate)
+    assert panel.learning_rate.value == panel.training.learning_rate == rate
+    panel.restart()
+    assert panel.training.learning_rate == rate
+    panel.close()

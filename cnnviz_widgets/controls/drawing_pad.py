@@ -56,7 +56,7 @@ def rasterised(strokes: Strokes, side: int = 28, pen: float = 2.4) -> np.ndarray
     picture = Image.new("L", (side * FINER, side * FINER))
     draw = ImageDraw.Draw(picture)
     width, radius = round(pen * FINER), pen * FINER / 2
-    for stroke in strokes:
+    for stroke in filter(None, strokes):
         points = [(x * FINER, y * FINER) for x, y in stroke]
         if len(points) > 1:
             draw.line(points, fill=255, width=width, joint="curve")

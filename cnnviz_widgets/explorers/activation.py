@@ -1,5 +1,8 @@
 """What an activation function makes of a convolved picture, number by number."""
 
+import math
+from numbers import Real
+
 import ipywidgets as widgets
 import numpy as np
 import torch
@@ -9,10 +12,11 @@ from torch import Tensor
 from .. import images, render
 from ..controls import ImagePicker, KernelSizeSlider, SettingChoice, SettingSlider
 from ..controls.sliders import ROW, STYLE
+from ..errors import WrongSetting
 from ..i18n import _
 from ..techniques.activation import ACTIVATIONS, activate, zeroed
 from ..techniques.convolution import KERNELS, kernel, random_kernels
-from ..techniques.settings import one_of
+from ..techniques.settings import one_of, whole_number
 from ..views import ImageView
 from .base import Explorer, show_if
 from .maps import at_most, coloured, fitting, percent, responses
@@ -35,7 +39,8 @@ class ActivationExplorer(Explorer):
     every response, then the function is applied. `responses` is what goes into it and `value` what comes out: float32
     tensors `[K, h, w]` with `K` 1 or 3. `zeroed` is the fraction of pixels that are zero in each channel of `value`.
 
-    Raises `WrongSetting` for an unknown activation, kernel, kind of filters or of pixels.
+    Raises `WrongSetting` for an unknown activation, kernel, kind of filters or of pixels, and for a bias or a seed that
+    is no number.
     """
 
     title = _("Activation")
@@ -52,6 +57,9 @@ class ActivationExplorer(Explorer):
         bias: float = 0.0,
         seed: int = 0,
     ):
+        if not isinstance(bias, Real) or not math.isfinite(bias):
+            raise WrongSetting(_("The bias must be a number, not {bias!r}.").format(bias=bias))
+        seed = whole_number(_("seed"), seed, 0)
         self.picture = ImagePicker(image)
         self.activation = SettingChoice(
             [(function.title, name) for name, function in ACTIVATIONS.items()],
@@ -61,8 +69,8 @@ class ActivationExplorer(Explorer):
         )
         self.bias = widgets.FloatSlider(
             value=bias,
-            min=-2.0,
-            max=2.0,
+            min=min(-2.0, bias),
+            max=max(2.0, bias),
             step=0.05,
             description=_("Bias"),
             tooltip=_("A number added to every response before the function; it moves the threshold"),
@@ -84,7 +92,7 @@ class ActivationExplorer(Explorer):
             _("A kernel that was designed for a purpose"),
         )
         self.kernel_size = KernelSizeSlider(kernel_size)
-        self.seed = SettingSlider(seed, 0, 99, _("Seed"), _("Another seed draws other random filters"))
+        self.seed = SettingSlider(seed, 0, max(99, seed), _("Seed"), _("Another seed draws other random filters"))
         self.pixels = widgets.ToggleButtons(
             options=[(_("0 to 1"), RAW), (_("less their mean"), CENTRED)],
             value=one_of(_("kind of pixels"), pixels, (RAW, CENTRED)),

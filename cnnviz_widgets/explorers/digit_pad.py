@@ -63,10 +63,12 @@ class DigitPad(Explorer):
 
     def update(self, changed: str | None = None) -> None:
         """Ask the network about the drawing as it is now."""
-        strokes = self.pad.value
+        strokes = [stroke for stroke in self.pad.value if stroke]
+        if not rasterised(strokes, self.pad.side, self.pad.pen).any():  # also when all of it is beside the pad
+            strokes = []
         self.moments, self.history = self._over_time(strokes)
         self.value = self.history[-1] if strokes else None
-        self._draw(self._seen(strokes))
+        self._draw(strokes)
         self.say(self._verdict())
 
     def _seen(self, strokes: Strokes) -> np.ndarray:
@@ -91,7 +93,8 @@ class DigitPad(Explorer):
         ).format(digit=best, p=render.probability(float(self.value[best])))
 
     # -------------------------------------------------------------------------------------------------------- draw
-    def _draw(self, seen: np.ndarray) -> None:
+    def _draw(self, strokes: Strokes) -> None:
+        seen = self._seen(strokes)
         caption = _("What the network sees, 28 × 28")
         self.seen_view.show(seen, kind="png", alt=caption, caption=caption)
         probabilities = [0.0] * 10 if self.value is None else self.value.tolist()
@@ -104,14 +107,14 @@ class DigitPad(Explorer):
             alt=_("Probabilities: {words}").format(words=words),
             caption=_("Probability of each digit"),
         )
-        self._draw_history()
+        self._draw_history(strokes)
         sheet = layer_sheet(self.model, as_input(seen[None])).image
         self.layers_view.show(
             sheet, kind="png", alt=_("The maps of every layer"), caption=_("Every layer, each in its own range")
         )
 
-    def _draw_history(self) -> None:
-        ends = np.cumsum([len(stroke) for stroke in self.pad.value]).tolist()
+    def _draw_history(self, strokes: Strokes) -> None:
+        ends = np.cumsum([len(stroke) for stroke in strokes]).tolist()
         followed = self.history.max(0).values.argsort(descending=True)[:FOLLOWED].sort().values if ends else []
         series = {str(int(digit)): (self.moments, self.history[:, digit].tolist()) for digit in followed}
         self.history_view.show(

@@ -20,7 +20,7 @@ from ..techniques.patches import (
     orientation_selectivity,
     picture_patches,
 )
-from ..techniques.settings import one_of
+from ..techniques.settings import one_of, whole_number
 from ..views import ImageView
 from ..worker import Job
 from .base import Explorer, sentence_of
@@ -70,9 +70,10 @@ class FilterFormation(Explorer):
             _("Scrambled: every wave as strong, but they no longer meet in edges. Noise: every pixel by itself"),
         )
         one_of(_("number of filters"), str(count), map(str, COUNTS))
-        one_of(_("learning rate"), f"{learning_rate:g}", [f"{rate:g}" for rate in RATES])
+        one_of(_("learning rate"), str(learning_rate), [text for rate in RATES for text in (str(rate), f"{rate:g}")])
+        seed = whole_number(_("seed"), seed, 0)
         self.count = SettingChoice(
-            [(str(number), number) for number in COUNTS], count, _("Filters"), _("How many filters the layer has")
+            [(str(number), number) for number in COUNTS], int(count), _("Filters"), _("How many filters the layer has")
         )
         self.learning_rate = SettingChoice(
             [(f"{rate:g}", rate) for rate in RATES],
@@ -80,7 +81,7 @@ class FilterFormation(Explorer):
             _("Learning rate"),
             _("How far the first steps go along the gradient; the rate falls to zero over the run"),
         )
-        self.seed = SettingSlider(seed, 0, 99, _("Seed"), _("Another seed starts from other random filters"))
+        self.seed = SettingSlider(seed, 0, max(99, seed), _("Seed"), _("Another seed starts from other random filters"))
         self.shown = SettingChoice(
             [(words, name) for name, words in SHOWN.items()],
             "filters",

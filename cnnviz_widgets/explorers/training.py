@@ -1,6 +1,7 @@
 """A network that learns, watched: its loss, its filters, its gradients, what every layer says, what it gets wrong."""
 
 import copy
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -99,8 +100,8 @@ class TrainingMonitor(Explorer):
         when_let_go = {"continuous_update": False}
         self.learning_rate = widgets.FloatLogSlider(
             value=learning_rate,
-            min=-5,
-            max=1,
+            min=min(-5, math.floor(math.log10(learning_rate))),
+            max=max(1, math.ceil(math.log10(learning_rate))),
             step=0.1,
             readout_format=".2g",
             description=_("Learning rate"),

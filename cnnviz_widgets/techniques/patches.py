@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -44,11 +45,13 @@ def picture_patches(
     """
     count, size = whole_number(_("number of patches"), count, 1), whole_number(_("size of a patch"), size, 2)
     reduce = whole_number(_("reduction"), reduce, 1)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole_number(_("seed"), seed, 0))
+    if not pictures:
+        raise WrongSetting(_("Give at least one picture to cut patches from."))
     cut, offsets = [], torch.arange(size)
     for picture in pictures:
         grey = torch.from_numpy(images.greyscale(images.load(picture)))
-        grey = torch.nn.functional.avg_pool2d(grey[None], reduce)[0]
+        grey = torch.nn.functional.avg_pool2d(grey[None], min(reduce, *grey.shape))[0]
         if min(grey.shape) < size:
             message = _("A patch of {size} × {size} does not fit into a picture of {height} × {width}.")
             raise WrongSetting(message.format(size=size, height=grey.shape[0], width=grey.shape[1]))
@@ -149,11 +152,11 @@ def filter_steps(
     `seed`.
     """
     count, steps = whole_number(_("number of filters"), count, 1), whole_number(_("number of steps"), steps, 1)
-    if not 0 < learning_rate < math.inf:
+    if not isinstance(learning_rate, Real) or not 0 < learning_rate < math.inf:
         raise WrongSetting(_("The learning rate must be a number above 0, not {rate!r}.").format(rate=learning_rate))
     whitening = whiten(patches, count)
     inputs = whitening(patches)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole_number(_("seed"), seed, 0))
     turn = torch.linalg.qr(torch.randn(count, count, generator=generator))[0]
     for index in range(steps + 1):
         batch = inputs[torch.randint(len(inputs), (min(BATCH, len(inputs)),), generator=generator)]
