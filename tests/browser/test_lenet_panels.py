@@ -55,6 +55,14 @@ def test_training_is_watched_paused_and_begun_anew(open_notebook):
     status(notebook).filter(has_text="kept in .previous").wait_for()
     notebook.wait_for("explorer.settle() and [explorer.training.index, explorer.run.running]", [0, False])
 
+    # Stopped, it keeps its weights; the next Train begins anew.
+    page.get_by_role("button", name="One step").click()
+    status(notebook).filter(has_text="Step 1 of 240").wait_for()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    status(notebook).filter(has_text="next Train begins anew").wait_for()
+    assert notebook.eval("explorer.training.index") == 1
+    notebook.screenshot("training_stopped")
+
     # Trained to its end.
     page.get_by_role("button", name="Train").click()
     notebook.wait_for("explorer.training.finished and not explorer.run.running", timeout=240)
