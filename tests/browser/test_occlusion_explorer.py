@@ -90,7 +90,9 @@ def test_the_patch_the_class_and_what_cannot_be_done(open_notebook, network):
     patch[164:196, 114:146] = True
     assert np.abs(seen[patch].astype(int) - 128).mean() < 6 < np.abs(clear[patch].astype(int) - 128).mean()
     assert np.abs(seen[~patch].astype(int) - clear[~patch]).mean() < 3
-    page.wait_for_function("([img, old]) => img.alt !== old", arg=[_img(notebook, "explorer.bars"), before])
+    page.wait_for_function(
+        "([frame, old]) => frame.querySelector('img').alt !== old", arg=[_frame(notebook, "explorer.bars"), before]
+    )
     wait_until_shows(notebook, "explorer.bars", tolerance=0.001)
 
     # The arrow keys move it by a 28th of the picture; Tab reaches it.
@@ -139,8 +141,8 @@ def test_the_patch_the_class_and_what_cannot_be_done(open_notebook, network):
     assert notebook.outside == []
 
 
-def _img(notebook, name):
-    return view_of(notebook, name).locator("img").element_handle()
+def _frame(notebook, name):
+    return view_of(notebook, name).locator(".cnnviz-image-frame").element_handle()
 
 
 def test_run_and_stop(open_notebook, network):
@@ -170,14 +172,16 @@ explorer.map_view.observe(lambda change: pictures.append(change["new"]), "shown"
 
     # Meanwhile another panel answers.
     other = page.locator(".cnnviz-panel").nth(1)
-    img = other.locator(".cnnviz-image-img").nth(2).element_handle()
+    frame = other.locator(".cnnviz-image-frame").nth(2).element_handle()  # its <img> is a new one with each picture
     handle = other.get_by_role("slider", name="Kernel size")
     handle.focus()
     delays = []
     for _press in range(5):
-        serial, began = img.get_attribute("data-serial"), time.monotonic()
+        serial, began = frame.query_selector("img").get_attribute("data-serial"), time.monotonic()
         page.keyboard.press("ArrowRight")
-        page.wait_for_function("([img, serial]) => img.dataset.serial !== serial", arg=[img, serial], polling=5)
+        page.wait_for_function(
+            "([frame, serial]) => frame.querySelector('img').dataset.serial !== serial", arg=[frame, serial], polling=5
+        )
         delays.append(1e3 * (time.monotonic() - began))
     assert notebook.eval("(neighbour.kernel_size.value, explorer.run.running)") == [8, True]
     print(f"another panel's slider while a map is computed: {sorted(delays)[2]:.0f} ms (median of 5)")
