@@ -12,8 +12,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cnnviz_widgets.errors import CnnvizError
-from cnnviz_widgets.i18n import _
+from .errors import CnnvizError
+from .i18n import _
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(word: str) -> int:
-    from cnnviz_widgets.weights import known_networks
+    from .networks.weights import known_networks
 
     networks = [network for network in known_networks() if word.casefold() in network.name]
     if not networks:
@@ -58,7 +58,7 @@ def _list(word: str) -> int:
 
 
 def _fetch(names: Sequence[str], weights: str) -> int:
-    from cnnviz_widgets.networks import fetch
+    from .networks import fetch
 
     failures = 0
     for name in names:

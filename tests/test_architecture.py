@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz_widgets.architecture import GAP, SHORTEST, SLANT, boxes, draw_architecture
 from cnnviz_widgets.errors import WrongSetting
 from cnnviz_widgets.layers import LayerInfo, layer_tree
-from cnnviz_widgets.lenet import lenet
+from cnnviz_widgets.networks.lenet import lenet
+from cnnviz_widgets.render.architecture import GAP, SHORTEST, SLANT, boxes, draw_architecture
 
 INPUT = (1, 1, 32, 32)
 

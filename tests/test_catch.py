@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cnnviz_widgets.errors import WrongSetting
-from cnnviz_widgets.techniques import catch
+from cnnviz_widgets.learning import catch
 from tests.helpers import fingerprint
 
 LEFT, STAY, RIGHT = 0, 1, 2

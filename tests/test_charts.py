@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from cnnviz_widgets import charts, render
-from cnnviz_widgets.charts import line_chart
+from cnnviz_widgets import render
+from cnnviz_widgets.render import charts
+from cnnviz_widgets.render.charts import line_chart
 
 BLUE, RED = (np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) for colour in render.OKABE_ITO[4:6])
 SIZE = (330, 170)

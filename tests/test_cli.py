@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from cnnviz_widgets import weights
 from cnnviz_widgets.__main__ import main
+from cnnviz_widgets.networks import weights
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from cnnviz_widgets import DigitPad
-from cnnviz_widgets.digits import as_input, centred, split_digits
 from cnnviz_widgets.errors import WrongSetting
 from cnnviz_widgets.explorers.digit_pad import FOUR, drawing_moments, first_points
-from cnnviz_widgets.lenet import lenet
-from cnnviz_widgets.techniques.training import Training
+from cnnviz_widgets.images.digits import as_input, centred, split_digits
+from cnnviz_widgets.learning.training import Training
+from cnnviz_widgets.networks.lenet import lenet
 
 
 @pytest.fixture(scope="module")

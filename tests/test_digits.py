@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from cnnviz_widgets import digits
-from cnnviz_widgets.digits import as_input, centred, load_digits, split_digits
 from cnnviz_widgets.errors import ImageError, WrongSetting
+from cnnviz_widgets.images import digits
+from cnnviz_widgets.images.digits import as_input, centred, load_digits, split_digits
 
 
 def drawing(points, size=(280, 280), width=22) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import nn
 
 from cnnviz_widgets.errors import UnknownLayer, WrongSetting
 from cnnviz_widgets.images import load
-from cnnviz_widgets.lenet import lenet
+from cnnviz_widgets.networks.lenet import lenet
 from cnnviz_widgets.techniques.embedding import (
     layer_codes,
     neighbour_accuracy,

@@ -7,7 +7,7 @@ from PIL import Image
 
 from cnnviz_widgets import EmbeddingExplorer
 from cnnviz_widgets.errors import WrongSetting
-from cnnviz_widgets.scatter import class_colour, places, scatter, value_colours
+from cnnviz_widgets.render.scatter import class_colour, places, scatter, value_colours
 from cnnviz_widgets.techniques.embedding import neighbour_accuracy, pca, trustworthiness, tsne
 
 COUNT = 90

@@ -16,6 +16,7 @@ from torch import nn
 
 from cnnviz_widgets import images, render
 from cnnviz_widgets.controls import SettingSlider
+from cnnviz_widgets.controls.worker import WORKER
 from cnnviz_widgets.errors import CnnvizError, UnknownClass, WrongSetting
 from cnnviz_widgets.explorers import ConvolutionExplorer, Explorer, OcclusionExplorer, SlidingWindowExplorer
 from cnnviz_widgets.explorers.sliding_window import CELL, DENSITY, GAP, HEAD
@@ -23,7 +24,6 @@ from cnnviz_widgets.networks import Network
 from cnnviz_widgets.techniques.convolution import KERNELS, convolve, kernel, random_kernels
 from cnnviz_widgets.techniques.occlusion import ARTICLE, FILLS, occlusion
 from cnnviz_widgets.views.twin import VIEW
-from cnnviz_widgets.worker import WORKER
 from tests import uploads
 from tests.helpers import fingerprint
 

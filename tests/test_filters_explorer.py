@@ -7,7 +7,7 @@ import torch
 from cnnviz_widgets import FilterFormation, images, render
 from cnnviz_widgets.errors import WrongSetting
 from cnnviz_widgets.explorers import filters as module
-from cnnviz_widgets.techniques.patches import (
+from cnnviz_widgets.learning.filters import (
     contrast_normalised,
     filter_steps,
     learn_filters,

@@ -7,8 +7,8 @@ from torch import nn
 
 from cnnviz_widgets import layer_sheet, render
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer, WrongSetting
-from cnnviz_widgets.explorers.layer_sheet import GROUND, WIDTH
-from cnnviz_widgets.lenet import article_stages, lenet, lenet5
+from cnnviz_widgets.networks.lenet import article_stages, lenet, lenet5
+from cnnviz_widgets.render.layer_sheet import GROUND, WIDTH
 from tests.helpers import fingerprint
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz_widgets import lenet as lenets
 from cnnviz_widgets.errors import WrongSetting
-from cnnviz_widgets.lenet import C3_INPUTS, article_lenet, article_stages, comparison, lenet, lenet5
+from cnnviz_widgets.networks import lenet as lenets
+from cnnviz_widgets.networks.lenet import C3_INPUTS, article_lenet, article_stages, comparison, lenet, lenet5
 
 # Table I of LeCun et al. (1998): a row for each map of S2, a column for each map of C3.
 TABLE_1 = """

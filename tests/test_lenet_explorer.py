@@ -7,12 +7,12 @@ import traitlets
 from torch import nn
 
 from cnnviz_widgets import LeNetExplorer, render
-from cnnviz_widgets.digits import split_digits
 from cnnviz_widgets.errors import WrongSetting
-from cnnviz_widgets.explorers.layer_sheet import layer_sheet
 from cnnviz_widgets.explorers.lenet import CELL, DENSITY, HEAD, matrix_picture
-from cnnviz_widgets.lenet import lenet
-from cnnviz_widgets.techniques.training import train
+from cnnviz_widgets.images.digits import split_digits
+from cnnviz_widgets.learning.training import train
+from cnnviz_widgets.networks.lenet import lenet
+from cnnviz_widgets.render.layer_sheet import layer_sheet
 from tests.helpers import fingerprint
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from cnnviz_widgets.errors import CnnvizError, WrongSetting
-from cnnviz_widgets.lenet import lenet
+from cnnviz_widgets.layers.memory import TrainingMemory, kept_for_backward, training_memory
 from cnnviz_widgets.networks import Network, architecture
-from cnnviz_widgets.techniques.memory import TrainingMemory, kept_for_backward, training_memory
-from cnnviz_widgets.techniques.untrained import untrained
+from cnnviz_widgets.networks.lenet import lenet
+from cnnviz_widgets.networks.untrained import untrained
 from tests.helpers import fingerprint
 
 DIGITS = torch.zeros(3, 1, 32, 32)

@@ -12,10 +12,18 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz_widgets import images, networks, weights
-from cnnviz_widgets.efficientnet_lite import EfficientNetLite0, SameConv2d
+from cnnviz_widgets import images, networks
 from cnnviz_widgets.errors import CnnvizError, ImageError, UnknownClass, UnknownNetwork, WeightsUnavailable
-from cnnviz_widgets.networks import Network, architecture, as_module, evaluating, imagenet_classes, load_network
+from cnnviz_widgets.networks import (
+    Network,
+    architecture,
+    as_module,
+    evaluating,
+    imagenet_classes,
+    load_network,
+    weights,
+)
+from cnnviz_widgets.networks.efficientnet_lite import EfficientNetLite0, SameConv2d
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import torch
 
 from cnnviz_widgets import images
 from cnnviz_widgets.errors import WrongSetting
-from cnnviz_widgets.techniques import patches as technique
-from cnnviz_widgets.techniques.patches import (
+from cnnviz_widgets.learning import filters as technique
+from cnnviz_widgets.learning.filters import (
     GAUSSIAN,
     contrast_normalised,
     filter_steps,

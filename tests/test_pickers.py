@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz_widgets import weights
 from cnnviz_widgets.controls import ChannelPicker, LayerPicker, NetworkPicker, layer_picker, network_picker
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer, UnknownNetwork, WeightsUnavailable, WrongSetting
-from cnnviz_widgets.networks import Network, load_network
+from cnnviz_widgets.networks import Network, load_network, weights
 
 
 def changes(control, name="value"):

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cnnviz_widgets.efficientnet_lite import SameConv2d
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer
 from cnnviz_widgets.layers import _probed, layer_tree, receptive_field, record
+from cnnviz_widgets.layers.receptive import ReceptiveField
 from cnnviz_widgets.networks import architecture, evaluating, load_network
-from cnnviz_widgets.receptive import ReceptiveField
+from cnnviz_widgets.networks.efficientnet_lite import SameConv2d
 from tests.helpers import fingerprint
 
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from cnnviz_widgets.errors import CnnvizError
-from cnnviz_widgets.lenet import lenet
+from cnnviz_widgets.layers.graph import read_graph, write_graph
 from cnnviz_widgets.networks import Network
-from cnnviz_widgets.tensorboard import read_graph, write_graph
+from cnnviz_widgets.networks.lenet import lenet
 from tests.helpers import fingerprint
 
 DIGIT = torch.zeros(1, 1, 32, 32)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz_widgets.digits import split_digits
 from cnnviz_widgets.errors import CnnvizError, WrongSetting
-from cnnviz_widgets.lenet import lenet
+from cnnviz_widgets.images.digits import split_digits
+from cnnviz_widgets.learning.training import Adam, Diverged, Training, confusion, predictions, train
 from cnnviz_widgets.networks import Network
-from cnnviz_widgets.techniques.training import Adam, Diverged, Training, confusion, predictions, train
+from cnnviz_widgets.networks.lenet import lenet
 
 
 def small(seed: int = 0) -> nn.Module:

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from cnnviz_widgets import TrainingMonitor, render
-from cnnviz_widgets.digits import split_digits
 from cnnviz_widgets.errors import WrongSetting
-from cnnviz_widgets.explorers.layer_sheet import layer_sheet
 from cnnviz_widgets.explorers.training import filter_mosaic, gradient_norms, smoothed
-from cnnviz_widgets.lenet import lenet
-from cnnviz_widgets.techniques.training import predictions, train
+from cnnviz_widgets.images.digits import split_digits
+from cnnviz_widgets.learning.training import predictions, train
+from cnnviz_widgets.networks.lenet import lenet
+from cnnviz_widgets.render.layer_sheet import layer_sheet
 
 
 @pytest.fixture(scope="module")

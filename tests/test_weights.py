@@ -17,11 +17,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnnviz_widgets import weights
 from cnnviz_widgets.__main__ import main
 from cnnviz_widgets.errors import UnknownNetwork, WeightsUnavailable
-from cnnviz_widgets.networks import architecture, available_networks, fetch, load_network
-from cnnviz_widgets.weights import KnownNetwork, known_networks
+from cnnviz_widgets.networks import architecture, available_networks, fetch, load_network, weights
+from cnnviz_widgets.networks.weights import KnownNetwork, known_networks
 
 NOBODY = 65534
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnnviz_widgets.worker import Worker
+from cnnviz_widgets.controls.worker import Worker
 
 LONG = 30  # seconds that nothing here comes near; a test that hangs fails instead
 

@@ -6,8 +6,8 @@ import traitlets
 from torch import Tensor
 
 from ..i18n import _
+from ..settings import whole_number
 from ..techniques.convolution import KERNELS, kernel
-from ..techniques.settings import whole_number
 from .number_grid import NumberGrid, small_enough
 from .sliders import SettingChoice
 

@@ -6,7 +6,7 @@ import traitlets
 
 from ..errors import UnknownNetwork, WeightsUnavailable
 from ..i18n import _
-from ..weights import BUNDLED, KnownNetwork, command, known_networks
+from ..networks.weights import BUNDLED, KnownNetwork, command, known_networks
 from .name_picker import NamePicker
 from .sliders import SettingChoice
 

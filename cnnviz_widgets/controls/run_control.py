@@ -9,7 +9,7 @@ import ipywidgets as widgets
 import traitlets
 
 from ..i18n import _
-from ..worker import WORKER, Job
+from .worker import WORKER, Job
 
 BETWEEN_UPDATES = 0.1  # seconds: progress goes out at most ten times a second
 

@@ -3,7 +3,7 @@
 import ipywidgets as widgets
 
 from ..i18n import _
-from ..techniques.settings import one_of
+from ..settings import one_of
 
 ROW = {"width": "268px"}
 STYLE = {"description_width": "92px"}

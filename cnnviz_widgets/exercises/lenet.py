@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from ..digits import PADDED
 from ..i18n import _
-from ..lenet import C3_INPUTS
-from ..techniques.training import train
+from ..images.digits import PADDED
+from ..learning.training import train
+from ..networks.lenet import C3_INPUTS
 from ._compare import Wrong, expect_close
 from ._framework import Exercise, Misreading
 

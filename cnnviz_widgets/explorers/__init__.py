@@ -1,5 +1,6 @@
 """One panel per technique: controls, computation and view."""
 
+from ..render.layer_sheet import LayerSheet, layer_sheet
 from .activation import ActivationExplorer
 from .base import Explorer
 from .classifier import ClassifierExplorer
@@ -8,7 +9,6 @@ from .digit_pad import DigitPad
 from .embedding import EmbeddingExplorer
 from .feature_maps import FeatureMapExplorer
 from .filters import FilterFormation
-from .layer_sheet import LayerSheet, layer_sheet
 from .layers import LayerExplorer
 from .lenet import LeNetExplorer
 from .occlusion import OcclusionExplorer

@@ -14,9 +14,9 @@ from ..controls import ImagePicker, KernelSizeSlider, SettingChoice, SettingSlid
 from ..controls.sliders import ROW, STYLE
 from ..errors import WrongSetting
 from ..i18n import _
+from ..settings import one_of, whole_number
 from ..techniques.activation import ACTIVATIONS, activate, zeroed
 from ..techniques.convolution import KERNELS, kernel, random_kernels
-from ..techniques.settings import one_of, whole_number
 from ..views import ImageView
 from .base import Explorer, show_if
 from .maps import at_most, coloured, fitting, percent, responses

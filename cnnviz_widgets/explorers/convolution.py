@@ -17,8 +17,8 @@ from ..controls import (
 )
 from ..controls.sliders import ROW, STYLE
 from ..i18n import _
+from ..settings import one_of
 from ..techniques.convolution import convolve, padding_amounts, random_kernels
-from ..techniques.settings import one_of
 from ..views import ImageView
 from .base import Explorer, show_if
 from .maps import at_most, coloured, fitting

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from .. import render
-from ..charts import line_chart
 from ..controls.drawing_pad import DrawingPad, Strokes, rasterised
-from ..digits import as_input, centred
 from ..i18n import _
-from ..techniques.training import predictions
+from ..images.digits import as_input, centred
+from ..learning.training import predictions
+from ..render.charts import line_chart
+from ..render.layer_sheet import layer_sheet
 from ..views import ImageView
 from .base import Explorer
-from .layer_sheet import layer_sheet
 
 FOUR: Strokes = [
     [[9.0, 5.0], [8.3, 8.0], [7.5, 11.0], [7.0, 14.0], [10.0, 14.3], [13.0, 14.3], [16.0, 14.0], [20.0, 13.8]],

@@ -12,9 +12,11 @@ from torch import Tensor
 from .. import render
 from ..controls import RunControl, SettingChoice, SettingSlider
 from ..controls.sliders import ROW, STYLE
+from ..controls.worker import Job
 from ..errors import WrongSetting
 from ..i18n import _
-from ..scatter import MARGIN, neighbour_rows, places, scatter, value_colours
+from ..render.scatter import MARGIN, neighbour_rows, places, scatter, value_colours
+from ..settings import one_of
 from ..techniques.embedding import (
     PIXELS,
     STARTS,
@@ -25,9 +27,7 @@ from ..techniques.embedding import (
     trustworthiness,
     tsne_steps,
 )
-from ..techniques.settings import one_of
 from ..views import ImageView
-from ..worker import Job
 from .base import Explorer, sentence_of, show_if
 
 SIDE, BESIDE = 430, 240  # screen pixels of the map, and of what stands beside it

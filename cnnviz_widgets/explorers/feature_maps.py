@@ -9,10 +9,10 @@ from ..controls import ImagePicker, SettingChoice
 from ..errors import WrongSetting
 from ..i18n import _
 from ..layers import receptive_field
+from ..layers.receptive import ReceptiveField
 from ..networks import Network
-from ..receptive import ReceptiveField
+from ..settings import one_of
 from ..techniques.feature_maps import by_strength, feature_maps, kernels_of, silent, strength, strongest_channel
-from ..techniques.settings import one_of
 from ..views import ImageView
 from .base import Explorer, show_if
 from .maps import at_most, fitting

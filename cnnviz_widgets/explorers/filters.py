@@ -9,20 +9,14 @@ import torch
 from torch import Tensor
 
 from .. import images, render
-from ..charts import line_chart
 from ..controls import RunControl, SettingChoice, SettingSlider
+from ..controls.worker import Job
 from ..i18n import _
+from ..learning.filters import FilterStep, contrast_normalised, filter_steps, orientation_selectivity, picture_patches
+from ..render.charts import line_chart
+from ..settings import one_of, whole_number
 from ..techniques.convolution import convolve
-from ..techniques.patches import (
-    FilterStep,
-    contrast_normalised,
-    filter_steps,
-    orientation_selectivity,
-    picture_patches,
-)
-from ..techniques.settings import one_of, whole_number
 from ..views import ImageView
-from ..worker import Job
 from .base import Explorer, sentence_of
 
 STEPS, EVERY = 500, 10  # steps of a run; every so many of them is kept to be looked at again

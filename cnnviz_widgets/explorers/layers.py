@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from .. import images, render
 from ..controls import ImagePicker, SettingChoice, SettingSlider
 from ..controls.sliders import ROW
+from ..controls.worker import WORKER, Job
 from ..errors import CnnvizError, UnknownLayer, WrongSetting
 from ..i18n import _
 from ..layers import LAST_TWO, LayerInfo, channels_first, find_layer, layer_tree, record, run
 from ..networks import Network, evaluating
+from ..networks.untrained import untrained
+from ..settings import one_of
 from ..techniques.feature_maps import by_strength
-from ..techniques.settings import one_of
-from ..techniques.untrained import untrained
 from ..views import ImageView
-from ..worker import WORKER, Job
 from .base import Explorer, sentence_of, show_if
 from .maps import coloured
 from .unit_settings import as_network

@@ -9,16 +9,16 @@ from torch import nn
 
 from .. import render
 from ..controls import SettingSlider
-from ..digits import split_digits
 from ..errors import WrongSetting
 from ..i18n import _
-from ..lenet import lenet
+from ..images.digits import split_digits
+from ..learning.training import Examples, as_tensors, confusion, predictions, train
 from ..networks import Network, as_module
-from ..techniques.training import Examples, as_tensors, confusion, predictions, train
+from ..networks.lenet import lenet
+from ..render.layer_sheet import layer_sheet
 from ..views import ImageView
+from ..views.tiles import DigitTiles, grey_pictures
 from .base import Explorer
-from .digit_tiles import DigitTiles, grey_pictures
-from .layer_sheet import layer_sheet
 
 CLASSES = 10
 DENSITY = 2  # picture pixels for one screen pixel, so that the numbers are sharp

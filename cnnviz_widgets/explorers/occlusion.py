@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from .. import images, render
 from ..controls import ClassPicker, ImagePicker, RunControl, SettingChoice, SettingSlider
 from ..controls.sliders import ROW, STYLE
+from ..controls.worker import WORKER, Job
 from ..errors import WrongSetting
 from ..i18n import _
 from ..networks import Network, load_network
 from ..techniques.occlusion import ARTICLE, FILLS, OcclusionMap, Step, occlude, occlusion, occlusion_steps
 from ..views import ImageView
 from ..views.image_view import patch_corner
-from ..worker import WORKER, Job
 from .base import Explorer, sentence_of
 
 OWN, AS_IN_ARTICLE = "own", "article"

@@ -9,10 +9,10 @@ from .. import images, render
 from ..controls import ImagePicker, SettingChoice, SettingSlider
 from ..controls.sliders import ROW, STYLE
 from ..i18n import _
+from ..settings import one_of, whole_number
 from ..techniques.activation import activate
 from ..techniques.convolution import KERNELS, kernel, output_size
 from ..techniques.pooling import POOLINGS, pool, relative_change, shifted
-from ..techniques.settings import one_of, whole_number
 from ..views import ImageView
 from .base import Explorer, show_if
 from .maps import at_most, coloured, fitting, percent, responses

@@ -10,11 +10,11 @@ from torch import nn
 from .. import images, render
 from ..controls import RunControl, SettingSlider
 from ..controls.sliders import ROW, STYLE
+from ..controls.worker import Job
 from ..i18n import _
 from ..networks import Network
 from ..techniques.top_patches import Step, TopPatches, picture_list, top_patches_steps
 from ..views import ImageView
-from ..worker import Job
 from .base import Explorer, sentence_of
 from .maps import fitting
 from .unit_settings import Mosaic, as_network, channel_picker, layer_picker, tiled

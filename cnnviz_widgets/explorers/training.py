@@ -13,19 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from .. import render
-from ..charts import line_chart
 from ..controls import RunControl, SettingSlider
 from ..controls.sliders import ROW, STYLE
-from ..digits import split_digits
+from ..controls.worker import Job
 from ..i18n import _
-from ..lenet import lenet
+from ..images.digits import split_digits
+from ..learning.training import Diverged, Examples, Training, TrainingStep
 from ..networks import Network, as_module
-from ..techniques.training import Diverged, Examples, Training, TrainingStep
+from ..networks.lenet import lenet
+from ..render.charts import line_chart
+from ..render.layer_sheet import layer_sheet
 from ..views import ImageView
-from ..worker import Job
+from ..views.tiles import DigitTiles, grey_pictures
 from .base import Explorer, sentence_of
-from .digit_tiles import DigitTiles, grey_pictures
-from .layer_sheet import layer_sheet
 
 SIDE = 256  # screen pixels of the charts
 WRONG_ROWS = 3  # of digits that the network gets wrong

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from .. import images, render
 from ..controls import ImagePicker, RunControl
+from ..controls.worker import Job
 from ..i18n import _
 from ..networks import Network
 from ..techniques.feature_maps import feature_maps, kernels_of
 from ..techniques.top_patches import top_patches_steps
 from ..views import ImageView
-from ..worker import Job
 from .base import Explorer, sentence_of, show_if
 from .maps import fitting
 from .top_patches import patch_mosaic

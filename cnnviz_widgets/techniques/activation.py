@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import WrongSetting
 from ..i18n import _
-from .settings import one_of
+from ..settings import one_of
 
 LEAK = 0.1
 """Slope of the leaky ReLU below zero. Its authors take 0.01, which could not be told from 0 in a picture."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import WrongSetting
 from ..i18n import _
-from .settings import one_of, whole_number
+from ..settings import one_of, whole_number
 
 PADDINGS = {
     "valid": _("valid: no border"),

@@ -19,7 +19,7 @@ from ..errors import WrongSetting
 from ..i18n import _
 from ..layers import record
 from ..networks import Network, as_module, evaluating
-from .settings import one_of, whole_number
+from ..settings import one_of, whole_number
 
 MOST = 5000  # points; the distances of all pairs are looked at
 EXAGGERATED = 250  # iterations at the beginning in which like points pull harder

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from ..errors import CnnvizError, WrongSetting
 from ..i18n import _
 from ..layers import LAST_TWO, channels_first, find_layer, layer_tree, record
+from ..layers.receptive import Trace
 from ..networks import Network, as_module, evaluating
-from ..receptive import Trace
-from .settings import one_of
+from ..settings import one_of
 
 STRENGTHS = {"mean": _("mean answer"), "peak": _("largest value")}
 

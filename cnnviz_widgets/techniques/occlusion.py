@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..errors import UnknownClass, WrongSetting
 from ..i18n import _
 from ..networks import Network, as_logits, as_module, evaluating
-from .settings import one_of, whole_number
+from ..settings import one_of, whole_number
 
 FILLS = {
     "grey": _("Grey"),

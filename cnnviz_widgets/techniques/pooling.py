@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import WrongSetting
 from ..i18n import _
-from .settings import one_of, whole_number
+from ..settings import one_of, whole_number
 
 POOLINGS = {"max": _("Maximum"), "average": _("Average")}
 

@@ -18,10 +18,10 @@ from .. import images
 from ..errors import ImageError, WrongSetting
 from ..i18n import _
 from ..layers import find_layer, layer_tree, receptive_field
+from ..layers.receptive import ReceptiveField
 from ..networks import Network
-from ..receptive import ReceptiveField
+from ..settings import whole_number
 from .feature_maps import feature_maps
-from .settings import whole_number
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 BEYOND = 224  # grey of what a crop has beyond the picture's border, where the network pads

@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnviz_widgets import images, weights
-from cnnviz_widgets.networks import imagenet_classes, load_network
+from cnnviz_widgets import images
+from cnnviz_widgets.networks import imagenet_classes, load_network, weights
 
 pytestmark = pytest.mark.agreement
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnviz_widgets.controls.drawing_pad import rasterised
-from cnnviz_widgets.digits import centred
+from cnnviz_widgets.images.digits import centred
 from tests.browser.panels import names_of_controls, status, view_of, wait_until_shows
 
 MAKE = """

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .errors import CnnvizError
-from .i18n import _
-from .networks import Network, as_module, evaluating
+from ..errors import CnnvizError
+from ..i18n import _
+from ..networks import Network, as_module, evaluating
 
 
 def write_graph(model: Network | nn.Module, inputs: Tensor, folder: str | Path) -> Path:

@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..digits import Digits, split_digits
 from ..errors import WrongSetting
 from ..i18n import _
+from ..images.digits import Digits, split_digits
 from ..layers import run
 from ..networks import Network, as_module, evaluating
-from .settings import whole_number
+from ..settings import whole_number
 
 EXPLODED = 5.0  # a loss of so many times that of guessing, or of the beginning, does not come back
 FASTEST = 1e30  # a learning rate that float32 can still multiply a step by

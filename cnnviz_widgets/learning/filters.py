@@ -18,7 +18,7 @@ from torch import Tensor
 from .. import images
 from ..errors import WrongSetting
 from ..i18n import _
-from .settings import whole_number
+from ..settings import whole_number
 
 PHOTOGRAPHS = ("cat", "coffee", "astronaut", "rocket", "camera", "china", "flower", "motorcycle")
 SIZE = 11  # pixels of a filter's side, as in the first layer of AlexNet

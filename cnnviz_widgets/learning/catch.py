@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..errors import WrongSetting
 from ..i18n import _
 from ..networks import evaluating
-from .settings import whole_number
+from ..settings import whole_number
 from .training import Adam
 
 SIDE = 10

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .errors import WrongSetting
-from .i18n import _
-from .techniques.settings import whole_number
+from ..errors import WrongSetting
+from ..i18n import _
+from ..settings import whole_number
 
 # fmt: off
 C3_INPUTS = (

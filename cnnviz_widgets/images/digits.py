@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import ImageError, WrongSetting
-from .i18n import _
-from .techniques.settings import whole_number
+from ..errors import ImageError, WrongSetting
+from ..i18n import _
+from ..settings import whole_number
 
 SIDE = 28  # pixels
 PADDED = 32  # LeNet-5 reads digits with two empty pixels around them

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from . import render
+from .. import render
 
 CLASSES = (*(render.OKABE_ITO[index] for index in (4, 5, 2, 6, 1, 0, 7)), "#A89A00", "#7B4FA3", "#7A7A7A")
 MARGIN = 16  # screen pixels around the points

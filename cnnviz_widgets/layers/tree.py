@@ -21,10 +21,10 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from cnnviz_widgets.errors import CnnvizError, UnknownLayer
-from cnnviz_widgets.i18n import _
-from cnnviz_widgets.networks import Network, as_module, evaluating
-from cnnviz_widgets.receptive import Node, ReceptiveField, State, Trace, aten, field
+from ..errors import CnnvizError, UnknownLayer
+from ..i18n import _
+from ..networks import Network, as_module, evaluating
+from .receptive import Node, ReceptiveField, State, Trace, aten, field
 
 LAST_TWO = (2, 3)
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import CnnvizError
 from ..i18n import _
-from ..networks import Network, as_module, load_network
+from . import Network, as_module, load_network
 
 
 def untrained(model: Network | nn.Module, seed: int = 0) -> nn.Module:

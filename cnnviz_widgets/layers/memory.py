@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..errors import CnnvizError
 from ..i18n import _
 from ..networks import Network, as_module
-from .settings import one_of
+from ..settings import one_of
 
 OPTIMISERS = {"sgd": _("plain SGD"), "sgd_momentum": _("SGD with momentum"), "adam": _("Adam")}
 _NUMBERS_PER_WEIGHT = {"sgd": 0, "sgd_momentum": 1, "adam": 2}  # a velocity; means of gradient and of its square

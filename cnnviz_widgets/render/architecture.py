@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from . import render
-from .errors import WrongSetting
-from .i18n import _
-from .layers import LayerInfo
+from .. import render
+from ..errors import WrongSetting
+from ..i18n import _
+from ..layers import LayerInfo
 
 SLANT = 0.35  # a box's width recedes to the upper right; this much of it is drawn across, and as much upwards
 GAP, SHORTEST = 16.0, 2.0  # screen pixels between boxes; the thinnest side that is still seen

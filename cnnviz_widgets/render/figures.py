@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from . import images, render
-from .errors import WrongSetting
-from .i18n import _
-from .techniques.settings import one_of, whole_number
+from .. import images, render
+from ..errors import WrongSetting
+from ..i18n import _
+from ..settings import one_of, whole_number
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -24,12 +24,12 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedTensorMixin
 from torch.overrides import TorchFunctionMode
 
-from cnnviz_widgets import images
-from cnnviz_widgets import weights as files
-from cnnviz_widgets.efficientnet_lite import EfficientNetLite0
-from cnnviz_widgets.errors import CnnvizError, ImageError, UnknownClass, UnknownNetwork, WeightsUnavailable
-from cnnviz_widgets.i18n import _
-from cnnviz_widgets.weights import BUNDLED, known_networks
+from .. import images
+from ..errors import CnnvizError, ImageError, UnknownClass, UnknownNetwork, WeightsUnavailable
+from ..i18n import _
+from . import weights as files
+from .efficientnet_lite import EfficientNetLite0
+from .weights import BUNDLED, known_networks
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

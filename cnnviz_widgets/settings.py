@@ -4,8 +4,8 @@ import difflib
 import operator
 from collections.abc import Iterable
 
-from ..errors import WrongSetting
-from ..i18n import _
+from .errors import WrongSetting
+from .i18n import _
 
 
 def whole_number(name: str, value: object, least: int) -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .i18n import _
-from .techniques.settings import one_of
+from ..i18n import _
+from ..settings import one_of
 
 INK = (33, 33, 33)
 FAINT = (117, 117, 117)

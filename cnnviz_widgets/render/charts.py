@@ -9,7 +9,7 @@ from itertools import cycle
 import numpy as np
 from PIL import Image, ImageDraw
 
-from . import render
+from .. import render
 
 LEFT, BOTTOM, TOP, RIGHT = 46, 34, 22, 10  # screen pixels around the plot
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .. import render
 from ..i18n import _
-from ..views import ImageView
+from . import ImageView
 
 DENSITY = 2  # picture pixels for one screen pixel, so that the words are sharp
 GAP = 4  # screen pixels between two tiles

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cnnviz_widgets.errors import ImageError, WrongSetting
-from cnnviz_widgets.i18n import _
+from ..errors import ImageError, WrongSetting
+from ..i18n import _
 
 MAX_SIDE = 2048
 """Longest side, in pixels, of a picture that `load` returns; larger ones are scaled down to it."""

@@ -1,0 +1,1 @@
+"""What is trained here: LeNet, filters that form, a player of Catch."""
