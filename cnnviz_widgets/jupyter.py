@@ -6,30 +6,59 @@ So what is saved holds the picture alone.
 """
 
 import copy
+import json
+import re
 from typing import Any
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 """The MIME type under which a notebook refers to a widget in a running kernel."""
 
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+OURS = "cnnviz"  # marks what a panel of this package has put into an output
+
 
 def strip_views(notebook: dict) -> dict:
     """A copy of a notebook (as read from JSON, format 4) whose panels are pictures.
 
-    Widget views go wherever the same output also holds a picture or formatted text, and the saved state of widgets
-    goes altogether. A view that stands alone stays: while its kernel runs, a reloaded page can still show it.
+    The view of a panel (or of a question) goes where its output also holds its picture (or its text); so does what is
+    saved of the state of widgets that no view needs any more. Widgets of other packages keep their views and states.
     """
     stripped = copy.deepcopy(notebook)
-    stripped.get("metadata", {}).pop("widgets", None)
+    needed = []
     for cell in stripped.get("cells", []):
         for output in cell.get("outputs", []):
-            if _shows_without_kernel(output.get("data", {})):
-                output["data"].pop(WIDGET_VIEW, None)
-                output.get("metadata", {}).pop(WIDGET_VIEW, None)
+            data, metadata = output.get("data", {}), output.get("metadata", {})
+            if WIDGET_VIEW in data and any(OURS in marks for marks in metadata.values() if isinstance(marks, dict)):
+                data.pop(WIDGET_VIEW, None)
+                metadata.pop(WIDGET_VIEW, None)
+            for kind in metadata:
+                if isinstance(metadata[kind], dict):
+                    metadata[kind].pop(OURS, None)
+            needed += [view.get("model_id")] if isinstance(view := data.get(WIDGET_VIEW), dict) else []
+    _keep_states(stripped.get("metadata", {}), needed)
     return stripped
 
 
-def _shows_without_kernel(data: dict) -> bool:
-    return any(kind.startswith("image/") or kind in ("text/html", "text/markdown", "text/latex") for kind in data)
+def _keep_states(metadata: dict, needed: list[str]) -> None:
+    """Of the saved states of widgets leave those that the views `needed` refer to, directly or not."""
+    saved = metadata.get("widgets", {}).get(WIDGET_STATE, {})
+    states, kept = saved.get("state", {}), {}
+    while needed:
+        name = needed.pop()
+        if name in states and name not in kept:
+            kept[name] = states[name]
+            needed += re.findall(r"IPY_MODEL_(\w+)", json.dumps(states[name]))
+    if kept:
+        saved["state"] = kept
+    else:
+        metadata.pop("widgets", None)
+
+
+def without_views(notebook: Any, resources: Any) -> tuple[Any, Any]:
+    """`strip_views` as a preprocessor of nbconvert, so that exported pages show pictures and need no other server."""
+    from nbformat import from_dict
+
+    return from_dict(strip_views(notebook)), resources
 
 
 def strip_widget_views(model: dict, **_where: Any) -> None:

@@ -4,6 +4,8 @@ import difflib
 import operator
 from collections.abc import Iterable
 
+from torch import Tensor
+
 from .errors import WrongSetting
 from .i18n import _
 
@@ -18,6 +20,14 @@ def whole_number(name: str, value: object, least: int) -> int:
         message = _("The {name} must be a whole number of at least {least}, not {value!r}.")
         raise WrongSetting(message.format(name=name, least=least, value=value)) from None
     return number
+
+
+def a_tensor(value: object) -> Tensor:
+    """`value`, if it is a tensor; raises `WrongSetting` for anything else."""
+    if not isinstance(value, Tensor):
+        message = _("Give a tensor, not a {kind}: torch.as_tensor makes one of an array.")
+        raise WrongSetting(message.format(kind=type(value).__name__))
+    return value
 
 
 def one_of(name: str, value: object, choices: Iterable[str]) -> str:

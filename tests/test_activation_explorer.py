@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageColor
+from traitlets import TraitError
 
 from cnnviz_widgets import ActivationExplorer, activate, convolve, images, kernel, random_kernels, render, zeroed
 from cnnviz_widgets.errors import CnnvizError, WrongSetting
-from cnnviz_widgets.explorers.activation import CURVE, DENSITY, bounds_of, transfer_chart
-from cnnviz_widgets.explorers.maps import coloured, percent
+from cnnviz_widgets.explorers import activation as panel_module
+from cnnviz_widgets.render import coloured, percent
+from cnnviz_widgets.render.transfer_chart import BARS, CURVE, DENSITY, bounds_of, transfer_chart
 from cnnviz_widgets.techniques.activation import ACTIVATIONS
 from cnnviz_widgets.techniques.convolution import KERNELS
 
@@ -63,9 +65,11 @@ def test_each_function_is_applied_and_drawn(panel, name):
     np.testing.assert_array_equal(panel.chart.image, transfer_chart(name, panel.responses, panel.value))
 
 
-def test_another_function_leaves_what_goes_in(panel):
+def test_another_function_leaves_what_goes_in(panel, monkeypatch):
     before, shown = panel.responses.clone(), panel.before_view.image.copy()
+    monkeypatch.setattr(panel_module, "responses", None)  # nothing is convolved anew
     panel.activation.value = "tanh"
+    assert panel.status.value == ""
     assert torch.equal(panel.responses, before)
     np.testing.assert_array_equal(panel.before_view.image, shown)
 
@@ -228,8 +232,6 @@ def test_the_step_is_low_at_the_left_and_high_at_the_right():
 
 
 def test_the_histograms_show_where_the_numbers_are():
-    from cnnviz_widgets.explorers.activation import BARS
-
     inputs = torch.full((1, 20, 20), -1.5)
     inputs[:, :, 10:] = 1.5
     picture = transfer_chart("relu", inputs, inputs.relu())
@@ -268,3 +270,22 @@ def test_a_bias_and_a_seed_beyond_the_sliders_are_kept():
 def test_a_bias_or_a_seed_that_is_no_number_is_refused(wrong):
     with pytest.raises(WrongSetting, match="must be a"):
         ActivationExplorer(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("bias", {"value": math.nan}),
+        ("activation", {"index": 6}),
+        ("picture", {"value": "x"}),
+        ("seed", {"value": "x"}),
+    ],
+)
+def test_what_the_page_may_not_set_is_put_back_and_the_panel_goes_on(panel, name, state):
+    before, value = panel.snapshot(), panel.value
+    with pytest.raises(TraitError):
+        panel.settings[name].set_state(state)
+    np.testing.assert_array_equal(panel.snapshot(), before)
+    assert panel.value is value
+    panel.activation.value = "tanh"
+    torch.testing.assert_close(panel.value, panel.responses.tanh())

@@ -12,6 +12,7 @@ from torch import nn
 
 from cnnviz_widgets.errors import UnknownLayer, WrongSetting
 from cnnviz_widgets.images import load
+from cnnviz_widgets.images.digits import load_digits
 from cnnviz_widgets.networks.lenet import lenet
 from cnnviz_widgets.techniques.embedding import (
     layer_codes,
@@ -95,6 +96,65 @@ def divergence(P, points):
     return (P[there] * np.log(P[there] / Q[there])).sum()
 
 
+def affinities(codes, perplexity):
+    """Those of openTSNE, of all pairs."""
+    return openTSNE.affinity.PerplexityBasedNN(np.asarray(codes, float), perplexity, method="exact").P.toarray()
+
+
+def few_points(count, kind, seed=0):
+    if kind == "digits":
+        chosen = np.random.default_rng(seed).permutation(5000)[:count]
+        return load_digits().images[chosen].reshape(count, -1) / 255
+    return np.random.default_rng(seed).random((count, {"flat noise": 2, "noise": 784}[kind]))
+
+
+@pytest.mark.parametrize("kind", ["digits", "noise", "flat noise"])
+@pytest.mark.parametrize(("count", "perplexity"), [(30, 10), (30, 20), (30, 28), (60, 29), (100, 30), (200, 100)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_few_points_do_not_fall_into_one_place(kind, count, perplexity, seed):
+    """Where nearly all are neighbours, the exaggeration of the first iterations would pull them together for good."""
+    codes = few_points(count, kind, seed)
+    P = affinities(codes, perplexity)
+    for step in tsne_steps(codes, perplexity):
+        if step.index:
+            assert step.divergence == pytest.approx(divergence(P, step.points.double().numpy()), rel=1e-9, abs=1e-12)
+            assert step.divergence >= 0
+    at_one_place = divergence(P, 1e-6 * np.random.default_rng(0).normal(size=(count, 2)))
+    assert step.divergence < 0.95 * at_one_place
+    assert step.points.std(0).min() > 0.1
+
+
+def test_neighbours_that_are_all_the_others_are_one_heap_and_no_negative_divergence():
+    """At a perplexity of N - 1 all pairs are alike, and the best map of that is a single place."""
+    for perplexity in (11, 11.9):
+        for step in list(tsne_steps(few_points(12, "noise"), perplexity))[1:]:
+            assert 0 <= step.divergence < 1e-6
+
+
+@pytest.mark.parametrize("number", [np.int64(10), np.float32(10), np.float64(10), np.array(10)[()]])
+def test_numbers_of_numpy_are_numbers(number):
+    codes, labels = clouds()
+    expected = tsne(codes, 10, iterations=20, progress=False)
+    found = tsne(codes, number, iterations=np.int64(20), seed=np.int8(0), progress=False)
+    assert torch.equal(found.points, expected.points)
+    assert torch.equal(neighbours(codes, np.int16(2)), neighbours(codes, 2))
+    assert torch.equal(pca(codes, np.int64(2))[0], pca(codes)[0])
+    assert trustworthiness(codes, found.points, np.int64(5)) == trustworthiness(codes, found.points, 5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_codes_and_starts_of_any_type_are_taken(dtype):
+    codes = torch.randn(30, 6, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
+    start = torch.randn(30, 2, generator=torch.Generator().manual_seed(1)).to(dtype).requires_grad_()
+    same = codes.detach().double().numpy(), start.detach().double().numpy()
+    expected = tsne(same[0], 5, start=same[1], iterations=30, progress=False)
+    with torch.inference_mode():
+        found = tsne(codes, 5, start=start, iterations=30, progress=False)
+    assert torch.equal(found.points, expected.points)
+    assert torch.equal(pca(codes)[0], pca(same[0])[0])
+    assert neighbour_accuracy(codes, torch.arange(30) % 2) == neighbour_accuracy(same[0], np.arange(30) % 2)
+
+
 def test_each_step_says_how_far_the_map_is_from_the_codes():
     codes, _labels = clouds(count=8, groups=3)
     codes[:8] *= 10  # sparse beside dense
@@ -125,7 +185,7 @@ def test_stepping_changes_nothing():
         ).fit(codes)
         ours = tsne(codes, 10, start=start, iterations=iterations, progress=False)
         np.testing.assert_allclose(ours.points, whole, rtol=1e-4, atol=1e-6)
-        assert ours.divergence == pytest.approx(whole.kl_divergence, rel=1e-4)
+        assert ours.divergence == pytest.approx(divergence(affinities(codes, 10), ours.points.double().numpy()))
 
 
 def test_start_and_exaggeration_are_those_of_the_docstring():
@@ -239,6 +299,7 @@ def test_neighbour_accuracy_counts_by_hand():
     codes = np.array([[0.0], [1.0], [1.5], [5.0], [5.2]])
     assert neighbour_accuracy(codes, [0, 0, 1, 1, 1]) == pytest.approx(3 / 5)  # the second and third disagree
     assert neighbour_accuracy(codes, [0, 0, 0, 1, 1]) == 1
+    assert neighbour_accuracy(codes, ["cat", "cat", "dog", "dog", "dog"]) == pytest.approx(3 / 5)
     with pytest.raises(WrongSetting, match="a label each"):
         neighbour_accuracy(codes, [0, 1])
     with pytest.raises(WrongSetting, match="each has 4 neighbours"):
@@ -274,8 +335,8 @@ class Twice(nn.Module):
 def test_codes_are_what_the_layers_put_out():
     network, inputs = Twice().train(), torch.randn(7, 1, 5, 6)
     before = fingerprint(network)
-    codes = layer_codes(network, ["pixels", "conv", "widen"], inputs, batch_size=3)
-    pooled = layer_codes(network, ["pixels", "widen"], inputs, pooled=True)
+    codes = layer_codes(network, inputs, ["pixels", "conv", "widen"], batch_size=3)
+    pooled = layer_codes(network, inputs, ["pixels", "widen"], pooled=True)
     assert fingerprint(network) == before
     with torch.no_grad():
         last = network.conv(network.conv(inputs)[:, :1])
@@ -288,9 +349,50 @@ def test_codes_are_what_the_layers_put_out():
     torch.testing.assert_close(pooled["pixels"], inputs.flatten(1))
 
 
+class Statistics(nn.Module):
+    """Normalises with the statistics of the batch in eval mode too, so that pictures change each other's answers."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)
+
+    def forward(self, x):
+        return self.norm(self.conv(x)).relu().mean((2, 3))
+
+
+def test_pictures_do_not_change_each_others_codes():
+    network, inputs = Statistics().eval(), torch.randn(5, 1, 6, 6) * torch.arange(1.0, 6)[:, None, None, None]
+    alone = torch.cat([network.norm(network.conv(one)).flatten(1) for one in inputs.split(1)]).detach()
+    assert not torch.allclose(network.norm(network.conv(inputs)).flatten(1), alone, atol=0.1)
+    for size in (1, 2, 5):
+        torch.testing.assert_close(layer_codes(network, inputs, "norm", batch_size=size)["norm"], alone)
+
+
+def test_a_swin_blocks_channels_are_averaged_over_its_places():
+    torchvision = pytest.importorskip("torchvision")
+    network = torchvision.models.swin_t(weights=None).eval()
+    inputs = torch.rand(2, 3, 64, 64)
+    codes = layer_codes(network, inputs, "features.1.0", pooled=True)["features.1.0"]
+    with torch.no_grad():
+        expected = network.features[1][0](network.features[0](inputs)).mean((1, 2))
+    assert codes.shape == (2, 96)
+    torch.testing.assert_close(codes, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_codes_of_a_network_of_another_type(dtype):
+    network, inputs = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU()).to(dtype), torch.rand(4, 1, 6, 6)
+    with torch.no_grad():
+        expected = network(inputs.to(dtype)).flatten(1).float()
+    with torch.inference_mode():
+        codes = layer_codes(network, inputs, ["1", "pixels"], batch_size=np.int64(3))
+    torch.testing.assert_close(codes["1"], expected, rtol=1e-2, atol=1e-2)
+    assert codes["1"].dtype == codes["pixels"].dtype == torch.float32
+
+
 def test_codes_of_a_layer_that_is_not_there():
     with pytest.raises(UnknownLayer, match="relu4"):
-        layer_codes(lenet(), "relu5", torch.zeros(2, 1, 32, 32))
+        layer_codes(lenet(), torch.zeros(2, 1, 32, 32), "relu5")
 
 
 def test_crops_are_parts_of_their_pictures_and_do_not_overlap():

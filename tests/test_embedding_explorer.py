@@ -142,6 +142,41 @@ def test_a_click_beside_the_points_says_so(panel):
     assert panel.point.value == 0
 
 
+def test_a_pointer_that_is_nowhere_is_no_trouble(panel):
+    for place in ([-3, 5], [10**9, -(10**9)], []):
+        panel.view.pointer = place
+        panel.view.click = [*place, 1] if place else []
+        assert panel.point.value == 0 and not panel.status.wrong
+    assert "chosen" in panel.point_view.alt
+
+
+def test_closing_ends_the_map_that_is_on_its_way(panel):
+    panel.iterations = 100_000
+    panel.perplexity.value = 20
+    panel.close()
+    assert panel.settle(60) and panel.run.done < 0.1
+
+
+def test_the_caption_names_the_perplexity_of_the_map_that_is_shown(panel):
+    with panel._lock:  # no step of the next map can be shown
+        panel.perplexity.value = 25
+        panel.drawn_as.value = "pictures"
+        assert "perplexity 10," in panel.view.caption
+    assert panel.settle(60) and "perplexity 25," in panel.view.caption
+
+
+def test_a_map_on_its_way_moves_the_frames_along_and_keeps_the_scores(panel):
+    seen = []
+    said = panel.scores_view.alt
+    panel.iterations = 600
+    panel.view.observe(lambda change: seen.append((panel.scores_view.alt, list(panel._places[0]))), "marks")
+    panel.perplexity.value = 20
+    assert panel.settle(60)
+    forming = [place for words, place in seen if words == said]
+    assert len({tuple(place) for place in forming}) > 1
+    assert panel.scores_view.alt != said and "nan" not in panel.scores_view.alt
+
+
 def test_the_slider_chooses_as_well(panel):
     moved(panel, "point", 77)
     assert panel.neighbours_view.alt.startswith("Neighbours of picture 77")

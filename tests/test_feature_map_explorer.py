@@ -1,6 +1,7 @@
 """The panel of feature maps without a page: each control moved, each picture compared with numbers."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from cnnviz_widgets import images, render
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer, WrongSetting
 from cnnviz_widgets.explorers import FeatureMapExplorer
 from cnnviz_widgets.explorers.feature_maps import ROOM
-from cnnviz_widgets.explorers.unit_settings import kernel_tile, map_mosaic, upsampled
 from cnnviz_widgets.networks import Network, architecture
+from cnnviz_widgets.render import kernel_tile, map_mosaic, mosaic, upsampled
+from cnnviz_widgets.render.mosaics import kernel_mosaic, kernel_tiles
 from tests import uploads
 from tests.helpers import fingerprint
+from tests.panels import LONG, held_worker
 
 
 def small_network():
@@ -94,6 +97,7 @@ def test_the_first_state_is_the_first_activation_strongest_first(network, panel)
 def test_every_layer(network, panel):
     for count in range(1, 6):
         panel.layer.value = str(count - 1)
+        assert panel.settle(LONG)
         torch.testing.assert_close(panel.value, maps_by_hand(network, count))
         assert panel.channel.max == len(panel.value) - 1
         assert panel.channel.value == panel._mosaic.order[0]
@@ -136,6 +140,7 @@ def test_the_kernels_as_pictures(network, panel):
         colour = tile[zoom // 2 :: zoom, zoom // 2 :: zoom].transpose(2, 0, 1) / 127.5 - 1
         np.testing.assert_allclose(colour, weights[channel] / np.abs(weights[channel]).max(), atol=0.01)
     panel.layer.value = "4"
+    assert panel.settle(LONG)
     assert "one square for each of the 8 maps" in panel.mosaic_view.caption
     panel.shown.value = "maps"
     assert_mosaic_drawn(panel)
@@ -143,6 +148,7 @@ def test_the_kernels_as_pictures(network, panel):
 
 def test_a_map_over_the_picture(network, panel):
     panel.layer.value = "4"
+    assert panel.settle(LONG)
     panel.over.value = "chosen"
     panel.channel.value = 1
     seen = network.view("cat")
@@ -157,6 +163,7 @@ def test_a_map_over_the_picture(network, panel):
 
 def test_the_whole_picture_in_its_own_shape(network, panel):
     panel.sees.value = "whole"
+    assert panel.settle(LONG)
     inputs = network.normalise(images.to_tensor(images.load("cat")))
     with torch.no_grad():
         torch.testing.assert_close(panel.value, network.module[:3](inputs)[0])
@@ -182,6 +189,7 @@ def test_hovering_over_the_mosaic_enlarges_a_map_and_reads_its_value(panel):
 
 def test_a_click_in_the_mosaic_outlines_what_the_unit_sees(network, panel):
     panel.layer.value = "4"
+    assert panel.settle(LONG)
     tile, top, left = tile_of(panel, 2)
     zoom = tile.shape[0] // 15
     panel.mosaic_view.click = [left + 6 * zoom, top + 4 * zoom, 1]
@@ -220,10 +228,13 @@ def test_hovering_over_the_enlarged_map_reads_its_value(panel):
 def test_another_picture_and_reset(network, panel):
     first = panel.value
     panel.picture.value = "coffee"
+    assert panel.settle(LONG)
     torch.testing.assert_close(panel.value, maps_by_hand(network, 3, "coffee"))
     panel.layer.value, panel.colours.value, panel.over.value = "4", "viridis", "strongest"
+    assert panel.settle(LONG)
     panel.map_view.click = [2, 2, 1]
     panel.reset()
+    assert panel.settle(LONG)
     torch.testing.assert_close(panel.value, first)
     assert (panel.layer.value, panel.colours.value, panel.over.value, panel.unit) == ("2", "gray", "plain", None)
     assert_mosaic_drawn(panel)
@@ -233,14 +244,17 @@ def test_another_picture_and_reset(network, panel):
 def test_a_tiny_picture_is_shown_or_refused_in_a_sentence_and_the_panel_goes_on(panel, size):
     value = panel.value
     panel.picture.upload("tiny.png", uploads.encoded(Image.new("RGB", size, uploads.GREEN)))
+    assert panel.settle(LONG)
     assert not panel.status.wrong  # fitted into what the network sees
     assert panel.value is not value
     value = panel.value
     panel.sees.value = "whole"
+    assert panel.settle(LONG)
     assert panel.status.wrong
     assert "take a larger one" in panel.status.value
     assert panel.value is value
     panel.picture.value = "cat"
+    assert panel.settle(LONG)
     assert not panel.status.wrong
     assert panel.value.shape == (8, 158, 198)
 
@@ -308,6 +322,7 @@ def test_a_grey_network():
     panel = FeatureMapExplorer(Network(Grey(), mean=(0.5,), std=(0.5,), size=28))
     assert panel.value.shape == (3, 26, 26)
     panel.sees.value = "whole"
+    assert panel.settle(LONG)
     assert panel.value.shape == (3, 318, 398)
     panel.close()
 
@@ -350,6 +365,7 @@ def test_a_network_of_timm():
     panel = FeatureMapExplorer(Network(module, size=64))
     assert panel.value.shape[1] > 1
     panel.layer.value = "layer2"
+    assert panel.settle(LONG)
     with torch.no_grad():
         maps = module.maxpool(module.act1(module.bn1(module.conv1(Network(module, size=64).preprocess("cat")))))
         torch.testing.assert_close(panel.value, module.layer2(module.layer1(maps))[0], rtol=1e-4, atol=1e-5)
@@ -372,6 +388,7 @@ def test_the_model_is_bit_for_bit_as_it_was_after_everything_a_reader_does():
         panel.close,
     ):
         change()
+        assert panel.settle(LONG)
         assert fingerprint(network.module) == before
 
 
@@ -411,3 +428,126 @@ def test_a_kernel_s_colours_and_signs():
     signed = kernel_tile(np.array([[[3.0, -3.0]]]))
     assert signed[0, 0, 0] > signed[0, 0, 2]
     assert signed[0, 1, 0] < signed[0, 1, 2]
+
+
+def test_kernels_drawn_together_look_as_each_by_itself():
+    generator = np.random.default_rng(0)
+    for shape in ((5, 3, 5, 5), (5, 1, 3, 3), (4, 7, 3, 5), (4, 6, 1, 1)):
+        weights = generator.normal(size=shape).astype(np.float32)
+        weights[-1] = 0
+        for tile, kernel in zip(kernel_tiles(weights), weights, strict=True):
+            limit = np.abs(kernel).max() or 1.0
+            if shape[1] == 3:
+                expected = ((kernel.transpose(1, 2, 0) / limit + 1) * 127.5).round().astype(np.uint8)
+            else:
+                squares = [render.signed_map(part, limit) for part in kernel]
+                expected = mosaic(squares, round(np.ceil(shape[1] ** 0.5)), gap=shape[2] > 1)
+            np.testing.assert_array_equal(tile, expected)
+
+
+def test_the_kernels_of_a_large_layer_do_not_keep_the_page_waiting():
+    weights = np.random.default_rng(0).normal(size=(1280, 320, 1, 1)).astype(np.float32)
+    began = time.process_time()
+    shown = kernel_mosaic(weights, range(1280), ROOM, (7, 7))
+    assert time.process_time() - began < 1  # drawn one by one they took nine seconds
+    assert shown.image.shape[1] <= ROOM[1] and shown.at(0, 0)[0] == 0
+
+
+# State --------------------------------------------------------------------------------------------------------------
+
+
+class Oblong(nn.Module):
+    """What its units see is 3 rows × 5 columns, in steps of 2 rows and 1 column."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.maps, self.scores = nn.Conv2d(3, 4, (3, 5), stride=(2, 1)), nn.Linear(4, 2)
+
+    def forward(self, pictures):
+        return self.scores(self.maps(pictures).mean((2, 3)))
+
+
+def test_rows_and_columns_of_what_a_unit_sees_are_not_exchanged():
+    panel = FeatureMapExplorer(Network(Oblong(), size=(20, 30)))
+    assert panel.value.shape == (4, 9, 26)
+    assert panel.outline(4, 7) == panel.box == (8, 7, 11, 12)
+    assert panel.picture_view.marks == [{"x": 7, "y": 8, "w": 5, "h": 3, "colour": render.OKABE_ITO[0]}]
+    assert "sees 3 × 5 pixels of the picture: rows 8 to 10, columns 7 to 11." in panel.status.value
+    assert "hangs over" not in panel.status.value
+    inputs = panel.network.preprocess("cat")
+    inputs.requires_grad_()
+    touched = torch.autograd.grad(panel.network.module.maps(inputs)[0, 0, 4, 7], inputs)[0][0].abs().sum(0).nonzero()
+    assert touched.amin(0).tolist() == [8, 7] and touched.amax(0).tolist() == [10, 11]
+    panel.close()
+
+
+def test_reset_after_another_layer_gives_the_first_channel_back(network):
+    panel = FeatureMapExplorer(network, layer="2", channel=7)
+    panel.layer.value = "4"  # which has 6 channels
+    assert panel.settle(LONG)
+    assert panel.channel.max == 5
+    panel.reset()
+    assert panel.settle(LONG)
+    assert (panel.layer.value, panel.channel.value, panel.channel.max) == ("2", 7, 7)
+    assert_map_drawn(panel, 7)
+    panel.layer.value = "4"  # and another layer begins with its strongest again
+    assert panel.settle(LONG)
+    assert panel.channel.value == panel._mosaic.order[0]
+    panel.close()
+
+
+def test_a_layer_without_kernels_shows_its_maps_and_says_why():
+    shuffled = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.PixelShuffle(2), nn.Flatten(), nn.Linear(30 * 30 * 4, 2))
+    panel = FeatureMapExplorer(Network(shuffled, size=32), layer="0")
+    panel.shown.value = "kernels"
+    assert not panel.status.wrong
+    panel.layer.value = "2"
+    assert panel.settle(LONG)
+    assert panel.status.wrong and "there is no kernel for each" in panel.status.value
+    assert panel.shown.value == "maps" and panel.mosaic_view.caption.startswith("1 maps of 60 × 60")
+    assert_mosaic_drawn(panel)
+    assert_map_drawn(panel, 0)
+    panel.close()
+
+
+def test_whatever_is_pointed_at_or_clicked_is_a_sentence_at_most(panel):
+    for place in ([-3, 2], [10**6, 10**6], [0, -1]):
+        for view in (panel.mosaic_view, panel.map_view):
+            view.pointer = place
+            assert "Error" not in panel.status.value
+            view.click = [*place, 1]
+            assert "Error" not in panel.status.value
+    assert panel.unit is None
+    panel.map_view.pointer = []
+    assert panel.status.value == ""
+
+
+def test_a_slow_network_runs_on_the_worker_and_the_panel_stays_whole_meanwhile(network):
+    panel = FeatureMapExplorer(network, layer="2", channel=7)
+    panel._took, before = 1.0, panel.value  # as if the network had taken a second
+    with held_worker():
+        panel.layer.value = "4"
+        assert panel.value is before and panel.status.value == "Computing …"
+        panel.order.value = "number"  # of the maps that are still shown
+        panel.channel.value = 5
+        panel.mosaic_view.pointer = [1, 1]
+        panel.map_view.click = [2, 3, 1]
+        assert panel.unit == (3, 2) and "Error" not in panel.status.value
+        assert_mosaic_drawn(panel)
+    assert panel.settle(LONG)
+    torch.testing.assert_close(panel.value, maps_by_hand(network, 5))
+    assert (panel.unit, panel.channel.max) == (None, 5)
+    assert_mosaic_drawn(panel)
+    assert_map_drawn(panel, panel.channel.value)
+    panel.close()
+
+
+def test_closing_ends_what_is_on_its_way(network):
+    panel = FeatureMapExplorer(network)
+    panel._took, before = 1.0, panel.value
+    with held_worker():
+        panel.layer.value = "4"
+        panel.close()
+    assert panel.settle(LONG)
+    assert panel.value is before

@@ -75,8 +75,8 @@ def test_maps_are_those_of_the_network_cut_by_hand(picture, inplace):
     with torch.no_grad():
         for index in range(6):
             expected = cut[: index + 1](picture)
-            assert torch.equal(feature_maps(network, str(index), picture), expected)
-            assert torch.equal(feature_maps(network, str(index), picture, call=0), expected)
+            assert torch.equal(feature_maps(network, picture, str(index)), expected)
+            assert torch.equal(feature_maps(network, picture, str(index), call=0), expected)
     assert expected.abs().sum() > 0
 
 
@@ -85,19 +85,19 @@ def test_a_layer_that_runs_twice_gives_the_call_that_is_asked_for(picture):
     with torch.no_grad():
         once = network.again(F.relu(network.first(picture)))
         twice = network.again(F.relu(once))
-    assert torch.equal(feature_maps(network, "again", picture, call=0), once)
-    assert torch.equal(feature_maps(network, "again", picture, call=1), twice)
-    assert torch.equal(feature_maps(network, "again", picture), twice)
+    assert torch.equal(feature_maps(network, picture, "again", call=0), once)
+    assert torch.equal(feature_maps(network, picture, "again", call=1), twice)
+    assert torch.equal(feature_maps(network, picture, "again"), twice)
     with pytest.raises(WrongSetting, match="ran 2 times"):
-        feature_maps(network, "again", picture, call=2)
+        feature_maps(network, picture, "again", call=2)
 
 
 def test_the_network_runs_no_further_than_the_call(picture):
     network, ran = chain(), []
     network[4].register_forward_hook(lambda *_arguments: ran.append(True))
-    feature_maps(network, "2", picture, call=0)
+    feature_maps(network, picture, "2", call=0)
     assert not ran
-    feature_maps(network, "2", picture)
+    feature_maps(network, picture, "2")
     assert ran
 
 
@@ -105,14 +105,14 @@ def test_a_layer_takes_a_picture_that_the_rest_of_the_network_refuses():
     network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(2 * 6 * 6, 2))
     large = torch.rand(1, 3, 40, 30)
     with torch.no_grad():
-        assert torch.equal(feature_maps(network, "0", large), network[0](large))
+        assert torch.equal(feature_maps(network, large, "0"), network[0](large))
 
 
 def test_half_precision_in_maps_in_full_precision_out(picture):
     network = chain()
-    maps = feature_maps(network.half(), "2", picture)
+    maps = feature_maps(network.half(), picture, "2")
     assert maps.dtype == torch.float32
-    torch.testing.assert_close(maps, feature_maps(chain(), "2", picture), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(maps, feature_maps(chain(), picture, "2"), rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize(
@@ -126,34 +126,34 @@ def test_half_precision_in_maps_in_full_precision_out(picture):
 )
 def test_a_layer_without_maps_is_refused_in_a_sentence(picture, layer, kind, says):
     with pytest.raises(kind, match=says):
-        feature_maps(chain(), layer, picture)
+        feature_maps(chain(), picture, layer)
 
 
 @pytest.mark.parametrize("kind", [tuple, dict])
 def test_a_tuple_or_a_dict_is_refused_and_the_layer_inside_is_not(picture, kind):
     network = nn.Sequential(Odd(kind))
     with pytest.raises(CnnvizError, match=f"{kind.__name__}, not a tensor"):
-        feature_maps(network, "0", picture)
-    assert feature_maps(network, "0.inner", picture).shape == (1, 4, 19, 16)
+        feature_maps(network, picture, "0")
+    assert feature_maps(network, picture, "0.inner").shape == (1, 4, 19, 16)
 
 
 def test_a_picture_smaller_than_the_stride_is_refused_in_a_sentence():
     with pytest.raises(WrongSetting, match="2 × 2 pixels does not get as far"):
-        feature_maps(chain(), "4", torch.rand(1, 3, 2, 2))
+        feature_maps(chain(), torch.rand(1, 3, 2, 2), "4")
 
 
 def test_the_model_is_bit_for_bit_as_it_was_also_after_an_error(picture):
     network = chain(inplace=True).train()
     network[1].eval()
     before = fingerprint(network)
-    feature_maps(network, "2", picture)
-    feature_maps(network, "2", picture, call=0)
-    kernels_of(network, "2", picture)
+    feature_maps(network, picture, "2")
+    feature_maps(network, picture, "2", call=0)
+    kernels_of(network, picture, "2")
     for bad in ("8", "nowhere"):
         with pytest.raises(CnnvizError):
-            feature_maps(network, bad, picture)
+            feature_maps(network, picture, bad)
     with pytest.raises(CnnvizError):
-        feature_maps(network, "4", picture[..., :2, :2])
+        feature_maps(network, picture[..., :2, :2], "4")
     assert fingerprint(network) == before
 
 
@@ -197,20 +197,20 @@ def test_the_order_is_that_of_a_plain_loop(by):
 
 def test_each_layer_s_kernels_are_those_of_the_convolution_before_it(picture):
     network = chain(inplace=True)
-    found = {layer: kernels_of(network, layer, picture) for layer in ("0", "1", "2", "3", "4", "5")}
+    found = {layer: kernels_of(network, picture, layer) for layer in ("0", "1", "2", "3", "4", "5")}
     assert {layer: name for layer, (name, _weights) in found.items()} == {
         "0": "0", "1": "0", "2": "0", "3": "0", "4": "4", "5": "4",
     }  # fmt: skip
     assert torch.equal(found["5"][1], network[4].weight)
-    assert kernels_of(network, "8", picture) is None
+    assert kernels_of(network, picture, "8") is None
 
 
 def test_what_is_added_to_a_shortcut_has_no_kernel_of_its_own():
     network = load_network(weights=None)
     inputs = network.preprocess("cat")[..., :64, :64]
-    assert kernels_of(network, "stem", inputs)[0] == "stem.conv"
-    assert kernels_of(network, "block2_1", inputs)[0] == "block2_1.project.conv"
-    assert kernels_of(network, "block2_2", inputs) is None  # here the input is added
+    assert kernels_of(network, inputs, "stem")[0] == "stem.conv"
+    assert kernels_of(network, inputs, "block2_1")[0] == "block2_1.project.conv"
+    assert kernels_of(network, inputs, "block2_2") is None  # here the input is added
 
 
 class AddsInPlace(nn.Module):
@@ -226,14 +226,14 @@ class AddsInPlace(nn.Module):
 
 def test_what_is_added_in_place_has_no_kernel_either(picture):
     network = nn.Sequential(AddsInPlace()).eval()
-    assert kernels_of(network, "0.norm", picture)[0] == "0.conv"
-    assert kernels_of(network, "0.act", picture) is None
-    assert kernels_of(network, "0", picture) is None
+    assert kernels_of(network, picture, "0.norm")[0] == "0.conv"
+    assert kernels_of(network, picture, "0.act") is None
+    assert kernels_of(network, picture, "0") is None
 
 
 def test_the_kernels_of_a_convolution_whose_weights_are_made(picture):
     conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
-    name, weights = kernels_of(nn.Sequential(conv, nn.ReLU()), "1", picture)
+    name, weights = kernels_of(nn.Sequential(conv, nn.ReLU()), picture, "1")
     assert name == "0" and torch.equal(weights, conv.weight)
 
 
@@ -263,11 +263,11 @@ def test_maps_whose_channels_come_last_are_turned(picture, known):
         wide = block.wide(norm)
         expected = {"norm": norm, "wide": wide, "act": block.act(wide), "narrow": block.narrow(block.act(wide))}
     for layer, maps in expected.items():
-        found = feature_maps(block, layer, picture, axes=(1, 2) if known else None)
+        found = feature_maps(block, picture, layer, axes=(1, 2) if known else None)
         assert torch.equal(found, maps.permute(0, 3, 1, 2)) and found.shape[2:] == (21, 18)
         with torch.inference_mode():
-            assert torch.equal(feature_maps(block, layer, picture), found)
-    assert torch.equal(feature_maps(block, "conv", picture), block.conv(picture))
+            assert torch.equal(feature_maps(block, picture, layer), found)
+    assert torch.equal(feature_maps(block, picture, "conv"), block.conv(picture))
     assert map_layers(block, picture) == ("conv", "norm", "wide", "act", "narrow")
 
 
@@ -286,7 +286,7 @@ class Parts(nn.Module):
 def test_maps_that_belong_to_no_picture_are_refused(picture):
     assert map_layers(Parts(), picture) == ("conv",)
     with pytest.raises(WrongSetting, match=r'"last" puts out \[2, 4, 8, 8\] for a batch of 1'):
-        feature_maps(Parts(), "last", picture)
+        feature_maps(Parts(), picture, "last")
 
 
 def test_a_picture_that_a_module_s_own_check_refuses(picture):
@@ -296,7 +296,7 @@ def test_a_picture_that_a_module_s_own_check_refuses(picture):
             return super().forward(pictures)
 
     with pytest.raises(WrongSetting, match='picture of 21 × 18 pixels does not get as far as "0".*24×24 it must be'):
-        feature_maps(Strict(nn.Conv2d(3, 2, 3)), "0", picture)
+        feature_maps(Strict(nn.Conv2d(3, 2, 3)), picture, "0")
 
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
@@ -305,7 +305,7 @@ def test_quantised_maps_come_as_numbers(picture):
         def forward(self, pictures):
             return torch.quantize_per_tensor(pictures, 0.01, 0, torch.quint8)
 
-    assert (feature_maps(nn.Sequential(Quantised()), "0", picture) - picture).abs().max() < 0.006
+    assert (feature_maps(nn.Sequential(Quantised()), picture, "0") - picture).abs().max() < 0.006
 
 
 # What a unit sees ---------------------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ def test_quantised_maps_come_as_numbers(picture):
 def test_noise_outside_the_field_changes_nothing_and_noise_on_each_side_of_it_does(layer, place):
     network = load_network()
     inputs = network.preprocess("cat")[..., 60:156, 60:156].clone()  # 96 pixels: as many as 32 strides by 3
-    clean = feature_maps(network, layer, inputs, call=0)[0]
+    clean = feature_maps(network, inputs, layer, call=0)[0]
     y, x = (index % size for index, size in zip(place, clean.shape[1:], strict=True))
     top, left, bottom, right = receptive_field(network, inputs, layer).box(y, x)
     noise = 3 * torch.randn(inputs.shape, generator=torch.Generator().manual_seed(4))
@@ -324,7 +324,7 @@ def test_noise_outside_the_field_changes_nothing_and_noise_on_each_side_of_it_do
     outside[:, :, top:bottom, left:right] = False
 
     def unit(mask):
-        return feature_maps(network, layer, torch.where(mask, noise, inputs), call=0)[0, :, y, x]
+        return feature_maps(network, torch.where(mask, noise, inputs), layer, call=0)[0, :, y, x]
 
     # other pixels of the picture may round the sums of a unit in another order, but do not move them
     torch.testing.assert_close(unit(outside), clean[:, y, x], rtol=0, atol=1e-5)

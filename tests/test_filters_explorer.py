@@ -113,8 +113,41 @@ def test_a_click_shows_what_that_filter_answers_to_the_cat(panel):
     assert np.abs(panel.response_view.image.astype(int) - reference).max() <= 6  # one of the 256 colours
     (mark,) = panel.filters_view.marks
     assert (mark["x"], mark["y"]) == (24, 12)
-    panel.filters_view.click = [500, 500, 2]
-    assert panel.chosen == 6
+    for nowhere in ([500, 500, 2], [5 * 12, 12, 3], [-20, 30, 4], [30, -20, 5], []):
+        panel.filters_view.click = nowhere
+        assert (panel.chosen, panel.status.value) == (6, "")
+
+
+def test_a_filter_that_is_no_longer_there_is_not_the_chosen_one(panel):
+    panel.count.value = 36
+    assert panel.settle(LONG)
+    panel.filters_view.click = [5 * 12 + 5, 5 * 12 + 5, 1]
+    assert panel.chosen == 35
+    panel.count.value = 16
+    assert panel.settle(LONG)
+    assert panel.chosen == 15 and "filter 16 answers" in panel.response_view.caption and panel.status.value == ""
+
+
+def test_stopped_before_its_first_step_it_shows_what_it_showed(panel):
+    before, charts = panel.value, panel.loss_view.image.copy()
+    with panel._lock:  # the worker waits for it before it can hand over a step
+        panel.seed.value = 3
+        panel.run.stop()
+    assert panel.settle(LONG) and panel.value is before
+    panel.moment.value = 10
+    panel.shown.value = "features"
+    assert panel.status.value == "" and np.array_equal(panel.loss_view.image, charts)
+    np.testing.assert_array_equal(panel.filters_view.image, drawn(before.features))
+    panel.reset()
+    assert panel.settle(LONG)
+    torch.testing.assert_close(panel.value.filters, expected().filters)
+
+
+def test_closing_ends_the_learning(panel, monkeypatch):
+    monkeypatch.setattr(module, "STEPS", 100_000)
+    panel.seed.value = 3
+    panel.close()
+    assert panel.settle(LONG) and len(panel.history) < 5_000
 
 
 def test_stop_keeps_what_has_formed_and_reset_learns_to_the_end(panel, monkeypatch):

@@ -52,7 +52,7 @@ from cnnviz_widgets import i18n
 i18n.catalogue = partial(i18n.catalogue.__wrapped__, folder=Path(sys.argv[1]))
 from cnnviz_widgets.explorers import ConvolutionExplorer, OcclusionExplorer
 from cnnviz_widgets.techniques.convolution import kernel
-from cnnviz_widgets.techniques.occlusion import FILLS
+from cnnviz_widgets.techniques.fills import FILLS
 panel = ConvolutionExplorer()
 try:
     kernel("nonsense")

@@ -13,9 +13,19 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnviz_widgets import images
 from cnnviz_widgets.errors import ImageError, WrongSetting
-from cnnviz_widgets.images import PICTURES, centre_crop, fit, greyscale, load, resize, to_image, to_tensor
+from cnnviz_widgets.images import (
+    PICTURES,
+    catalogue,
+    centre_crop,
+    fit,
+    greyscale,
+    load,
+    reading,
+    resize,
+    to_image,
+    to_tensor,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -55,9 +65,9 @@ def test_every_picture_of_the_course_loads_in_colour_and_is_credited():
 def test_the_cat_is_a_4_to_5_crop_with_both_eyes_and_the_nose_in_their_places():
     cat = load("cat").astype(int)
     assert cat.shape == (320, 400, 3)
-    whole = load(images._course_file("cat"))
+    whole = load(catalogue.course_file("cat"))
     assert whole.shape == (300, 451, 3)
-    left = images._CAT_LEFT
+    left = reading._CAT_LEFT
     for row, column in [(116, 170), (137, 318), (240, 265)]:  # an eye, the other eye, the nose
         there = cat[round(row * 320 / 300), round((column - left) * 400 / 375)]
         assert np.abs(there - whole[row, column].astype(int)).max() < 25
@@ -78,7 +88,7 @@ def test_reading_pictures_imports_neither_scikit_image_nor_scikit_learn():
 
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
-    monkeypatch.setattr(images, "find_spec", lambda name: None)
+    monkeypatch.setattr(catalogue, "find_spec", lambda name: None)
     with pytest.raises(ImageError, match="scikit-learn, which is not installed: python -m pip install scikit-learn"):
         load("flower")
 
@@ -267,12 +277,22 @@ def test_an_animation_gives_its_first_frame():
         assert (load(data) == (255, 0, 0)).all(), kind
 
 
+LYING = {  # how an upright picture is stored under each value of EXIF's orientation but 1
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_a_photograph_is_turned_upright(orientation, kind, quarters):
     upright = Image.fromarray(quarters)
-    undo = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
-    operation = undo.get(orientation, images._UPRIGHT.get(orientation))
+    operation = LYING.get(orientation)
     stored = upright if operation is None else upright.transpose(operation)
     exif = Image.Exif()
     exif[0x0112] = orientation

@@ -9,10 +9,13 @@ from torch import nn
 from cnnviz_widgets import LayerExplorer, Network, images, load_network
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer, WrongSetting
 from cnnviz_widgets.explorers import layers as module_under_test
-from cnnviz_widgets.explorers.layers import DENSITY, GAP, chosen_channels, fitted, range_in_words, shown_layers, spread
-from cnnviz_widgets.layers import layer_tree, record
+from cnnviz_widgets.layers import layer_tree, record, shown_layers, spread
 from cnnviz_widgets.networks import architecture
+from cnnviz_widgets.networks.untrained import untrained
+from cnnviz_widgets.render.layer_rows import DENSITY, GAP, fitted, range_in_words
+from cnnviz_widgets.techniques.feature_maps import chosen_channels
 from tests.helpers import fingerprint
+from tests.panels import held_worker
 
 
 class Small(nn.Module):
@@ -470,3 +473,45 @@ def test_a_broken_file_is_refused_and_a_failing_network_said(small, panel, monke
 )
 def test_the_ends_of_a_map_are_told_to_the_same_place(low, high, words):
     assert range_in_words(low, high) == words
+
+
+# State --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_untrained_network_is_drawn_from_the_seed(small):
+    panels = [LayerExplorer(small, layers=["features.0"], seed=seed) for seed in (0, 3, 3)]
+    outputs = [panel.untrained["features.0"] for panel in panels]
+    with torch.no_grad():
+        expected = untrained(small, 3).features[0](small.preprocess("cat"))[0]
+    torch.testing.assert_close(outputs[1], expected)
+    torch.testing.assert_close(outputs[1], outputs[2], rtol=0, atol=0)
+    assert (outputs[0] - outputs[1]).abs().max() > 0.1
+    assert (panels[0].views["untrained"].image != panels[1].views["untrained"].image).any()
+    for panel in panels:
+        panel.close()
+
+
+def test_a_slow_network_runs_on_the_worker_and_the_panel_stays_whole_meanwhile(small):
+    panel = LayerExplorer(small, layers=["features.0"], weights="trained")
+    panel._took = 1.0  # as if the network had taken a second
+    with held_worker():
+        panel.layers.value, panel.weights.value = ("features.4",), "untrained"
+        assert panel.status.value == "Computing …"
+        panel.channels.value = 2
+        assert list(panel.value) == ["features.0"]
+        assert [view.layout.display for view in panel.views.values()] == [None, "none"]
+    assert panel.settle()
+    assert list(panel.value) == list(panel.untrained) == ["features.4"] and panel.status.value == ""
+    assert [view.layout.display for view in panel.views.values()] == ["none", None]
+    panel.close()
+
+
+def test_closing_ends_what_is_on_its_way(small):
+    panel = LayerExplorer(small, layers=["features.0"])
+    panel._took, before = 1.0, panel.value
+    with held_worker():
+        panel.picture.value = "coffee"
+        job = panel._jobs["compute"]
+        panel.close()
+    assert panel.settle() and job.cancelled and not job.finished
+    assert panel.value is before

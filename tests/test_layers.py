@@ -7,7 +7,15 @@ from torch import nn
 
 from cnnviz_widgets import load_network
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer
-from cnnviz_widgets.layers import LayerInfo, channels_first, find_layer, layer_tree, propose_layer, record
+from cnnviz_widgets.layers import (
+    LayerInfo,
+    channels_first,
+    find_layer,
+    layer_outputs,
+    layer_tree,
+    propose_layer,
+    record,
+)
 from cnnviz_widgets.networks import Network, architecture
 from tests.helpers import fingerprint
 
@@ -87,8 +95,9 @@ def test_the_tree_leaves_modes_hooks_and_statistics_alone(picture):
     assert [part.training for part in model][:3] == [False, True, True] and hooks(model) == 0
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert torch.equal(random, torch.random.get_rng_state()) and torch.is_grad_enabled()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(CnnvizError, match=r"stopped on pictures of shape \[1, 4, 5, 6\]") as caught:
         layer_tree(model, torch.rand(1, 4, 5, 6))
+    assert isinstance(caught.value.__cause__, RuntimeError)
     assert hooks(model) == 0 and model[1].training
 
 
@@ -338,16 +347,22 @@ def test_half_precision_is_recorded_as_it_is(picture):
     assert seen["shift"].dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize(
-    ("inputs", "words"),
-    [
-        (torch.rand(1, 1, 5, 6), "on cpu in bfloat16, but the picture is on cpu in float32"),
-        (torch.empty(1, 1, 5, 6, device="meta"), "on cpu in bfloat16, but the picture is on meta in float32"),
-    ],
-)
-def test_a_picture_of_another_type_or_elsewhere_is_named(inputs, words):
-    with pytest.raises(CnnvizError, match=words):
-        layer_tree(Small().to(torch.bfloat16), inputs)
+@pytest.mark.parametrize("own", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("given", [torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.uint8])
+def test_a_picture_of_another_type_is_taken_in_the_network_s(picture, own, given):
+    shapes = [layer.output_shape for layer in layer_tree(Small(), picture)]
+    network = Small().to(own)
+    assert [layer.output_shape for layer in layer_tree(network, picture.to(given))] == shapes
+    assert layer_outputs(network, picture.to(given), "shift")["shift"].dtype == own
+
+
+def test_a_picture_without_numbers_is_named():
+    with pytest.raises(CnnvizError, match="on cpu in bfloat16, but the picture is on meta in bfloat16"):
+        layer_tree(Small().to(torch.bfloat16), torch.empty(1, 1, 5, 6, device="meta"))
+
+
+def test_a_network_without_numbers_takes_pictures_with_them(picture):
+    assert layer_tree(Small().to("meta"), picture)[0].output_shape == (1, 2, 3, 4)
 
 
 def test_a_picture_that_is_too_small_is_named():
@@ -440,14 +455,15 @@ def test_a_module_that_wants_more_than_a_picture_says_so(picture):
         def forward(self, picture):
             return picture + "text"
 
-    with pytest.raises(TypeError, match="str"):  # a mistake inside is not taken for one of the caller
-        layer_tree(Broken(), picture)
+    with pytest.raises(CnnvizError, match=r"Broken stopped on .*TypeError: .*str") as caught:
+        layer_tree(Broken(), picture)  # a mistake inside is not taken for one of the caller
+    assert isinstance(caught.value.__cause__, TypeError)
 
 
 def test_a_picture_with_other_channels_is_named(picture):
     with pytest.raises(CnnvizError, match="takes is 3, that of the picture 1; Network"):
         layer_tree(nn.Conv2d(3, 2, 1), picture)
-    with pytest.raises(RuntimeError, match="to have 5 channels"):  # a mistake inside is not taken for the picture's
+    with pytest.raises(CnnvizError, match="stopped on .*to have 5 channels"):  # inside, not the picture's
         layer_tree(nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(5, 2, 1)), picture)
 
 

@@ -8,10 +8,10 @@ from torch import nn
 
 from cnnviz_widgets import LeNetExplorer, render
 from cnnviz_widgets.errors import WrongSetting
-from cnnviz_widgets.explorers.lenet import CELL, DENSITY, HEAD, matrix_picture
 from cnnviz_widgets.images.digits import split_digits
 from cnnviz_widgets.learning.training import train
 from cnnviz_widgets.networks.lenet import lenet
+from cnnviz_widgets.render.confusion import CELL, DENSITY, HEAD, matrix_picture
 from cnnviz_widgets.render.layer_sheet import layer_sheet
 from tests.helpers import fingerprint
 
@@ -107,6 +107,17 @@ def test_a_click_beside_the_cells_changes_nothing(panel, place):
     before = panel.cell
     panel.matrix_view.click = [*place, 1]
     assert panel.cell == before
+
+
+@pytest.mark.parametrize("click", [[], [-5, 60, 1], [60, -5, 1], [-400, -400, 2], [10**12, 10**12, 1]])
+def test_clicks_that_are_nowhere_pick_nothing(panel, click):
+    panel.cell = (8, 8)
+    before = panel.digit
+    for view in (panel.matrix_view, panel.tiles):
+        view.click = [0, 0, 7]
+        panel.which.value = 1
+        view.click = click
+        assert (panel.cell, panel.digit, panel.status.value) == ((8, 8), before, "")
 
 
 def test_sliders_and_the_trait_open_a_cell_too(panel):

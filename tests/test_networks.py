@@ -19,6 +19,7 @@ from cnnviz_widgets.networks import (
     architecture,
     as_module,
     evaluating,
+    from_timm,
     imagenet_classes,
     load_network,
     weights,
@@ -40,7 +41,7 @@ def no_weights_anywhere(monkeypatch, tmp_path):
     def unreachable(*_arguments, **_options):
         raise urllib.error.URLError("Name or service not known")
 
-    monkeypatch.setattr(networks.urllib.request, "urlopen", unreachable)
+    monkeypatch.setattr(from_timm.urllib.request, "urlopen", unreachable)
     return tmp_path
 
 
@@ -308,8 +309,9 @@ def test_the_reader_s_module_is_left_as_it_was():
 def test_an_error_inside_the_module_leaves_it_as_it_was():
     module = Tiny(channels=5).train()
     before = snapshot(module)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(CnnvizError, match="network takes is 5, that of the picture 3") as caught:
         Network(module, size=16).predict("cat")
+    assert isinstance(caught.value.__cause__, RuntimeError)
     assert same(snapshot(module), before)
 
 
@@ -358,22 +360,31 @@ def test_a_module_that_takes_its_mode_from_another_gets_it_back():
     assert all(part.training for part in compiled.modules())
 
 
-def test_two_threads_may_be_evaluating_at_once():
-    module = Tiny().train()
-    entered, leave = threading.Event(), threading.Event()
+def test_two_threads_take_turns_evaluating_one_module_but_not_two():
+    module, other = Tiny().train(), Tiny().train()
+    inside, free = threading.Event(), threading.Event()
 
     def panel():
+        with evaluating(other):
+            free.set()
         with evaluating(module):
-            entered.set()
-            leave.wait(10)
+            inside.set()
 
     thread = threading.Thread(target=panel)
     with evaluating(module):
         thread.start()
-        assert entered.wait(10)
-    assert not any(part.training for part in module.modules())  # the panel is still at work
-    leave.set()
+        assert free.wait(10) and not inside.wait(0.1)
+        assert not any(part.training for part in module.modules())
     thread.join(10)
+    assert inside.is_set() and all(part.training for part in module.modules())
+
+
+def test_evaluating_inside_evaluating_restores_at_the_end_of_the_outer_one():
+    module = Tiny().train()
+    with evaluating(module):
+        with evaluating(module):
+            pass
+        assert not any(part.training for part in module.modules())
     assert all(part.training for part in module.modules())
 
 
@@ -530,7 +541,8 @@ def test_scores_that_are_no_numbers_are_refused():
         ({"mean": 0.5, "std": 0.5}, "one number for each channel"),
         ({"std": [float("nan")] * 3}, "std must be above 0"),
         ({"mean": (123.7, 116.3, 103.5), "std": (58.4, 57.1, 57.4)}, "divide those for 0 to 255 by 255"),
-        ({"size": (32, 32)}, "whole number of at least 1"),
+        ({"size": (32, 0)}, "whole number of at least 1"),
+        ({"size": (32, 32, 3)}, "whole number of at least 1"),
         ({"size": None}, "whole number of at least 1"),
     ],
 )

@@ -205,7 +205,7 @@ def test_the_model_is_the_same_after_each_step_a_break_an_error_and_the_whole():
         assert fingerprint(module) == before
     steps.close()
     assert fingerprint(module) == before
-    with pytest.raises(RuntimeError):
+    with pytest.raises(WrongSetting, match="channels that the network takes is 3, that of the picture 2"):
         occlusion(module, two_channels, 1, 4, 4, progress=False)
     assert fingerprint(module) == before
     result = occlusion(module, inputs, 1, 4, 4, progress=False)

@@ -98,7 +98,7 @@ def test_every_public_name_is_there():
     exec("from cnnviz_widgets import *", namespace)
     assert set(cnnviz_widgets.__all__) <= set(namespace)
     assert set(cnnviz_widgets.__all__) <= set(dir(cnnviz_widgets))
-    with pytest.raises(AttributeError, match="has no attribute 'grad_cams'"):
+    with pytest.raises(AttributeError, match="grad_cams"):
         cnnviz_widgets.grad_cams  # noqa: B018
 
 
@@ -121,8 +121,9 @@ def test_a_wheel_holds_every_file_of_the_package(tmp_path):
 # Saved notebooks
 
 
-def notebook_with(data: dict) -> dict:
-    output = {"output_type": "display_data", "data": data, "metadata": {WIDGET_VIEW: {}, "image/png": {"width": 3}}}
+def notebook_with(data: dict, ours: tuple[str, ...] = ()) -> dict:
+    marks = {kind: {"cnnviz": True, "width": 3} for kind in data if kind in ours}
+    output = {"output_type": "display_data", "data": data, "metadata": {WIDGET_VIEW: {}, **marks}}
     cells = [
         {"cell_type": "markdown", "metadata": {}, "source": "text"},
         {"cell_type": "code", "metadata": {}, "execution_count": 1, "source": "panel", "outputs": [output]},
@@ -133,15 +134,35 @@ def notebook_with(data: dict) -> dict:
 
 @pytest.mark.parametrize("shown", ["image/png", "image/jpeg", "image/svg+xml", "text/html"])
 def test_a_panel_is_saved_as_the_picture_it_shows(shown):
-    notebook = notebook_with({WIDGET_VIEW: {"model_id": "a"}, shown: "x", "text/plain": "panel"})
+    notebook = notebook_with({WIDGET_VIEW: {"model_id": "a"}, shown: "x", "text/plain": "panel"}, ours=(shown,))
     before = json.dumps(notebook)
     stripped = strip_views(notebook)
     output = stripped["cells"][1]["outputs"][0]
     assert output["data"] == {shown: "x", "text/plain": "panel"}
-    assert output["metadata"] == {"image/png": {"width": 3}}
+    assert output["metadata"] == {shown: {"width": 3}}
     assert stripped["metadata"] == {"language_info": {"name": "python"}}
     assert json.dumps(notebook) == before, "the notebook that was passed in should stay as it was"
     assert strip_views(stripped) == stripped
+
+
+def test_widgets_of_other_packages_keep_their_views_and_states():
+    notebook = notebook_with({WIDGET_VIEW: {"model_id": "theirs"}, "image/png": "x"})
+    ours = notebook_with({WIDGET_VIEW: {"model_id": "ours"}, "image/png": "x"}, ours=("image/png",))
+    notebook["cells"].append(ours["cells"][1])
+    state = {
+        "theirs": {"state": {"children": ["IPY_MODEL_slider", "IPY_MODEL_both"]}},
+        "slider": {"state": {"layout": "IPY_MODEL_layout"}},
+        "layout": {"state": {}},
+        "both": {"state": {}},
+        "ours": {"state": {"children": ["IPY_MODEL_inside", "IPY_MODEL_both"]}},
+        "inside": {"state": {}},
+    }
+    notebook["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": state}}
+    stripped = strip_views(notebook)
+    assert stripped["cells"][1]["outputs"][0]["data"][WIDGET_VIEW] == {"model_id": "theirs"}
+    assert WIDGET_VIEW not in stripped["cells"][2]["outputs"][0]["data"]
+    (kept,) = stripped["metadata"]["widgets"].values()
+    assert set(kept["state"]) == {"theirs", "slider", "layout", "both"}
 
 
 def test_a_widget_that_has_no_picture_keeps_its_view():

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from traitlets import TraitError
 
 from cnnviz_widgets import PoolingExplorer, convolve, images, kernel, pool, relative_change, render, shifted
 from cnnviz_widgets.errors import CnnvizError
-from cnnviz_widgets.explorers.maps import coloured
+from cnnviz_widgets.render import coloured
 
 CAT = images.load("cat")
 COLOUR = images.to_tensor(CAT)
@@ -204,6 +205,22 @@ def test_a_pointer_that_is_outside_the_smaller_result_is_forgotten(panel):
     panel.window.value = 8
     assert panel.output_view.pointer == []
     assert window_mark(panel) == (25 * 8, 20 * 8, 8, 8)
+
+
+def test_a_pointer_beside_the_result_changes_nothing(panel):
+    panel.output_view.pointer = [3, 3]
+    for place in ([200, 0], [0, 160], [-1, 3]):
+        panel.output_view.pointer = place
+        assert window_mark(panel) == (6, 6, 2, 2)
+        assert "Row 3, column 3" in panel.status.value
+
+
+def test_a_pointer_that_is_no_place_is_refused(panel):
+    panel.output_view.pointer = [3, 3]
+    with pytest.raises(TraitError, match="2 numbers"):
+        panel.output_view.set_state({"pointer": [3]})
+    assert panel.output_view.pointer == [3, 3]
+    assert "Row 3, column 3" in panel.status.value
 
 
 # -------------------------------------------------------------------------------------------------------------- errors

@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnnviz_widgets.errors import CnnvizError, UnknownLayer
-from cnnviz_widgets.layers import _probed, layer_tree, receptive_field, record
-from cnnviz_widgets.layers.receptive import ReceptiveField
-from cnnviz_widgets.networks import architecture, evaluating, load_network
+from cnnviz_widgets.layers import ReceptiveField, layer_tree, receptive_field, record
+from cnnviz_widgets.layers.fields import _probed
+from cnnviz_widgets.networks import Asked, architecture, evaluating, load_network
 from cnnviz_widgets.networks.efficientnet_lite import SameConv2d
 from tests.helpers import fingerprint
 
@@ -97,7 +97,62 @@ GRAPHS = {
     "a gate at each place": Run(lambda net, x: x * net.a(x).mean(1, keepdim=True), a=conv(3, padding=1)),
     "batch and group normalisation": Run(lambda net, x: net.n(net.a(x)), a=conv(3), n=nn.BatchNorm2d(2)),
 }
+SQUARE = torch.rand(3, 2, generator=torch.Generator().manual_seed(2)).double()
+AS_FUNCTIONS = {
+    "columns repeated": Run(lambda net, x: net.a(x).repeat_interleave(2, 3), a=conv(3)),
+    "rows repeated three times": Run(lambda net, x: net.a(x).repeat_interleave(3, 2), a=conv(3, 2, 1)),
+    "nearest neighbours": Run(lambda net, x: F.interpolate(net.a(x), scale_factor=2), a=conv(3, 2)),
+    "repeated and pooled again": Run(lambda net, x: F.max_pool2d(F.interpolate(net.a(x), scale_factor=2), 2), a=conv()),
+    "repeated and every fourth": Run(lambda net, x: net.a(x).repeat_interleave(2, 2)[:, :, ::4], a=conv(3)),
+    "channels to pixels": Run(lambda net, x: F.pixel_shuffle(net.a(x), 2), a=conv(3, 2, channels=(2, 4))),
+    "channels to pixels by hand": Run(
+        lambda net, x: net.a(x).view(1, 1, 2, 2, 9, 11).permute(0, 1, 4, 2, 5, 3).reshape(1, 1, 18, 22),
+        a=conv(3, channels=(2, 4)),
+    ),
+    "windows as columns": Run(lambda net, x: F.unfold(net.a(x), 4, stride=4).view(1, 32, 2, 2), a=conv(3)),
+    "overlapping windows": Run(lambda net, x: F.unfold(x, 3, padding=1, stride=2).view(1, 18, 6, 7)),
+    "windows as tokens": Run(
+        lambda net, x: net.a(F.unfold(x, 4, stride=4).transpose(1, 2)).transpose(1, 2).reshape(1, 3, 2, 3),
+        a=nn.Linear(32, 3),
+    ),
+    "tokens back to pixels": Run(
+        lambda net, x: (
+            net.a(F.unfold(x, 4, stride=4).transpose(1, 2))
+            .view(1, 2, 3, 4, 4)
+            .permute(0, 1, 3, 2, 4)
+            .reshape(1, 1, 8, 12)
+        ),
+        a=nn.Linear(32, 16),
+    ),
+    "windows along each axis": Run(lambda net, x: net.a(x.unfold(2, 3, 2).unfold(3, 3, 2).sum((4, 5))), a=conv(1)),
+    "pixels to channels": Run(lambda net, x: F.pixel_unshuffle(net.a(x)[:, :, :8, :8], 4), a=conv(3)),
+    "pixels to channels, mixed, and back": Run(
+        lambda net, x: F.pixel_shuffle(net.a(F.pixel_unshuffle(x[:, :, :10, :12], 2)), 2), a=conv(1, channels=(8, 4))
+    ),
+    "matrix times maps": Run(lambda net, x: (SQUARE.to(x) @ net.a(x).flatten(2)).view(1, 3, 9, 11), a=conv(3)),
+    "maps times matrix": Run(
+        lambda net, x: (net.a(x).permute(0, 2, 3, 1) @ SQUARE.to(x).T).permute(0, 3, 1, 2), a=conv(3)
+    ),
+    "einsum": Run(lambda net, x: torch.einsum("oc,nchw->nohw", SQUARE.to(x), net.a(x)), a=conv(3)),
+    "einsum the other way": Run(lambda net, x: torch.einsum("nchw,oc->nohw", net.a(x), SQUARE.to(x)), a=conv(3)),
+    "tensordot": Run(
+        lambda net, x: torch.tensordot(net.a(x), SQUARE.to(x), dims=([1], [1])).permute(0, 3, 1, 2), a=conv(3)
+    ),
+    "channels shuffled": Run(lambda net, x: F.channel_shuffle(net.a(x), 2), a=conv(3, channels=(2, 4))),
+}
 UNREADABLE = {
+    "a convolution on repeated columns": Run(
+        lambda net, x: net.b(net.a(x).repeat_interleave(2, 3)), a=conv(), b=conv()
+    ),
+    "pixels to channels and straight back": Run(
+        lambda net, x: F.pixel_shuffle(F.pixel_unshuffle(net.a(x)[:, :, :8, :8], 4), 4), a=conv(3)
+    ),
+    "the same by hand": Run(
+        lambda net, x: net.a(x)[:, :, :8].view(1, 2, 2, 4, 11).flatten(2, 3).contiguous(), a=conv(3)
+    ),
+    "shifted round": Run(lambda net, x: net.a(x).roll(1, 2), a=conv(3)),
+    "bilinear": Run(lambda net, x: F.interpolate(net.a(x), scale_factor=2, mode="bilinear"), a=conv(3)),
+    "picked by number": Run(lambda net, x: net.a(x)[:, :, torch.arange(0, 9, 2)], a=conv(3)),
     "a transposed convolution": Run(lambda net, x: net.a(x), a=nn.ConvTranspose2d(2, 2, 2, 2)),
     "one that sees padding alone in some rows": Run(
         lambda net, x: net.b(F.pad(net.a(x), (3, 0, 2, 0))), a=nn.ConvTranspose2d(2, 2, 3), b=conv(1)
@@ -153,11 +208,14 @@ def picture():
     return torch.rand(1, 2, 11, 13, generator=torch.Generator().manual_seed(0)) + 1
 
 
-@pytest.mark.parametrize("name", [*CHAINS, *GRAPHS])
+@pytest.mark.parametrize("name", [*CHAINS, *GRAPHS, *AS_FUNCTIONS])
 def test_every_unit_sees_the_pixels_that_move_it_and_no_others(name, picture):
-    net = {**CHAINS, **GRAPHS}[name]
+    net = {**CHAINS, **GRAPHS, **AS_FUNCTIONS}[name]
     if name == "adaptive pooling that divides":
         picture = torch.rand(1, 2, 12, 17) + 1
+    if name in AS_FUNCTIONS:
+        (read,) = (layer for layer in layer_tree(net, picture, receptive_fields=True) if layer.name == "last")
+        assert read.receptive_field is not None  # and not probed
     found = receptive_field(net, picture, "last")
     truth = seen_by_units(net, picture)
     for row in range(truth.shape[0]):
@@ -192,15 +250,51 @@ def test_what_cannot_be_read_off_the_operations_is_probed(name, picture):
     assert found.box(*middle) == (int(ys[0]), int(xs[0]), int(ys[-1]) + 1, int(xs[-1]) + 1)
 
 
+def test_columns_that_are_repeated_are_half_a_column_apart():
+    net = Run(lambda net, x: net.a(x).repeat_interleave(2, 3), a=conv(3))
+    found = receptive_field(net, torch.rand(1, 2, 20, 30), "last")
+    assert (found.size, found.stride, found.repeat) == ((3, 3), (1, 0.5), (1, 2))
+    assert found.box(4, 22) == found.box(4, 23) == (4, 11, 7, 14)
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: F.unfold(x, 4, stride=4).view(1, -1, 6, 8), lambda x: F.pixel_unshuffle(x, 4)]
+)
+def test_pixels_that_become_channels_are_a_stride(function):
+    found = receptive_field(Run(lambda net, x: function(x)), torch.rand(1, 2, 24, 32), "last")
+    assert found == ReceptiveField((4, 4), (4, 4), (0, 0), (24, 32))
+
+
+def test_probing_measures_the_stride_and_does_not_divide_picture_by_map(picture):
+    """A border of six columns beside the map would make a stride of 13 / 19 of one."""
+    net = UNREADABLE["one that sees padding alone in some rows"]
+    found = receptive_field(net, picture, "last")
+    assert found.stride == (1, 1) and found.size == (3, 3)
+    strided = Run(lambda net, x: F.pad(net.a(x).roll(1, 3), (5, 5)), a=conv(3, 2))
+    assert receptive_field(strided, torch.rand(1, 2, 33, 35), "last").stride == (2, 2)
+
+
+def test_what_is_seen_without_any_order_is_unknown():
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
+    for disorder in (lambda x: x[:, :, order], lambda x: x.flip(2)):
+        net = Run(lambda net, x, disorder=disorder: disorder(net.a(x)), a=conv(3, padding=1))
+        with pytest.raises(CnnvizError, match='units of "last" see does not move evenly over the picture'):
+            receptive_field(net, torch.rand(1, 2, 30, 20), "last")
+        (read,) = (
+            one for one in layer_tree(net, torch.rand(1, 2, 30, 20), receptive_fields=True) if one.name == "last"
+        )
+        assert read.receptive_field is None
+
+
 @pytest.mark.parametrize("name", [*CHAINS, *GRAPHS])
 def test_probing_finds_the_middle_unit_s_field_too(name, picture):
     net = {**CHAINS, **GRAPHS}[name]
     if name == "adaptive pooling that divides":
         picture = torch.rand(1, 2, 12, 17) + 1
     if name == "one module used twice":
-        found = _probed(net, picture, "a", calls=2)
+        found = _probed(Asked(net), picture, "a", calls=2)
         assert found.size == (5, 5)
-    found, expected = _probed(net, picture, "last"), receptive_field(net, picture, "last")
+    found, expected = _probed(Asked(net), picture, "last"), receptive_field(net, picture, "last")
     with evaluating(net), torch.no_grad():
         rows, columns = net(picture).shape[2:]
     assert found.box(rows // 2, columns // 2) == expected.box(rows // 2, columns // 2)
@@ -324,8 +418,9 @@ def test_finding_what_is_seen_leaves_the_network_alone(picture):
 def test_what_stands_behind_the_layer_may_refuse_the_picture(inner, picture):
     net = nn.Sequential(inner, nn.Flatten(), nn.Linear(7, 2))
     assert receptive_field(net, picture, "0").size == (3, 3)
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+    with pytest.raises(CnnvizError, match=r"Sequential stopped on .*shapes cannot be multiplied") as caught:
         receptive_field(net, picture, "2")
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 def test_a_map_of_one_place_is_followed_through_views():
@@ -343,7 +438,7 @@ def test_what_cannot_be_found_is_refused_in_a_sentence(picture):
     net = CHAINS["one convolution"]
     with pytest.raises(UnknownLayer, match="Did you mean last"):
         receptive_field(net, picture, "lats")
-    with pytest.raises(CnnvizError, match=r"Pictures \[N, C, H, W\] are needed .* \[2, 11, 13\]"):
+    with pytest.raises(CnnvizError, match=r"pictures as a tensor \[N, C, H, W\], not one of shape \[2, 11, 13\]: in"):
         receptive_field(net, picture[0], "last")
     idle = Run(lambda net, x: x, idle=conv(1))
     with pytest.raises(CnnvizError, match='"idle" put out no tensor'):

@@ -10,7 +10,8 @@ from torch import nn
 
 from cnnviz_widgets.errors import CnnvizError, WrongSetting
 from cnnviz_widgets.images.digits import split_digits
-from cnnviz_widgets.learning.training import Adam, Diverged, Training, confusion, predictions, train
+from cnnviz_widgets.learning.adam import Adam
+from cnnviz_widgets.learning.training import Diverged, Training, confusion, predictions, train
 from cnnviz_widgets.networks import Network
 from cnnviz_widgets.networks.lenet import lenet
 
@@ -79,7 +80,7 @@ def test_a_step_is_adam_on_the_cross_entropy_with_a_falling_rate():
 def test_our_adam_is_torchs():
     ours, theirs = (nn.Linear(3, 2) for _ in range(2))
     theirs.load_state_dict(ours.state_dict())
-    adam, optimiser = Adam(ours), torch.optim.Adam(theirs.parameters(), lr=0.1)
+    adam, optimiser = Adam(ours.parameters()), torch.optim.Adam(theirs.parameters(), lr=0.1)
     for scale in (1.0, -3.0, 1e-4, 20.0):
         for layer in (ours, theirs):
             layer.weight.grad = scale * torch.arange(6.0).reshape(2, 3)
@@ -368,7 +369,7 @@ def test_our_adam_is_torchs_where_a_parameter_has_a_gradient_only_now_and_then()
     layers = [nn.Linear(4, 3).double() for _ in range(2)]
     copies = copy.deepcopy(layers)
     optimiser = torch.optim.Adam([p for layer in copies for p in layer.parameters()], lr=0.01)
-    ours = Adam(nn.ModuleList(layers))
+    ours = Adam(nn.ModuleList(layers).parameters())
     generator = torch.Generator().manual_seed(0)
     for index in range(40):
         inputs = torch.randn(8, 4, generator=generator, dtype=torch.float64)

@@ -5,15 +5,19 @@ import time
 import numpy as np
 import pytest
 import torch
+import traitlets
 from torch import nn
 
 from cnnviz_widgets import TrainingMonitor, render
 from cnnviz_widgets.errors import WrongSetting
-from cnnviz_widgets.explorers.training import filter_mosaic, gradient_norms, smoothed
 from cnnviz_widgets.images.digits import split_digits
-from cnnviz_widgets.learning.training import predictions, train
+from cnnviz_widgets.learning.answers import predictions
+from cnnviz_widgets.learning.session import gradient_norms
+from cnnviz_widgets.learning.training import train
 from cnnviz_widgets.networks.lenet import lenet
+from cnnviz_widgets.render.filter_sheets import filter_mosaic
 from cnnviz_widgets.render.layer_sheet import layer_sheet
+from cnnviz_widgets.render.training_charts import smoothed
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +109,7 @@ def test_paused_stepped_and_taken_up_again_it_learns_the_same(panel, uninterrupt
     assert f"Step {paused} of 30" in panel.status.value and "goes on from here" in panel.status.value
     at_rest = weights(panel.model)
     assert panel.value == pytest.approx(1 - wrong_share(panel))
-    assert panel._tests()[-1] == pytest.approx((paused / 10, panel.value))
+    assert panel.session.tests()[-1] == pytest.approx((paused / 10, panel.value))
     time.sleep(0.1)
     assert same(weights(panel.model), at_rest), "nothing is learned while it is paused"
     for number in range(1, 4):
@@ -363,6 +367,70 @@ def test_closing_stops_the_training(few):
     assert panel.run.wait(60) and not panel.training.finished
 
 
+# Looking while it learns
+
+
+class Slow(nn.Module):
+    """Takes its time while it learns, so that whoever looks meanwhile looks in the midst of a step."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Wait, and drop a share of the numbers in a way that no module tells of."""
+        if self.training:
+            time.sleep(0.01)
+        return nn.functional.dropout(inputs, 0.2, self.training)
+
+
+def restless() -> nn.Module:
+    """A network with everything that learning and looking could change in each other: one part stays in eval mode."""
+    torch.manual_seed(3)
+    parts = [nn.Conv2d(1, 4, 5, 4), nn.BatchNorm2d(4), Slow(), nn.ReLU(), nn.Dropout(0.3), nn.Flatten()]
+    model = nn.Sequential(*parts, nn.Linear(4 * 49, 16), nn.BatchNorm1d(16), nn.Linear(16, 10)).train()
+    model[1].eval()
+    return model
+
+
+def learned(panel) -> tuple[list[float], list[torch.Tensor], list[bool]]:
+    """The losses of a training, and the weights, running statistics and modes of its network afterwards."""
+    losses = [step.loss for step in panel.training.history]
+    return losses, weights(panel.model), [part.training for part in panel.model.modules()]
+
+
+def test_looking_at_another_digit_while_it_learns_changes_nothing(few):
+    settings = {"epochs": 4, "batch_size": 20, "learning_rate": 0.005}
+    alone = TrainingMonitor(restless(), *few, **settings)
+    alone.start()
+    assert alone.settle(120)
+    watched = TrainingMonitor(restless(), *few, **settings)
+    modes = [part.training for part in watched.model.modules()]
+    watched.start()
+    looks = set()
+    while not watched.training.finished:
+        watched.digit.value = (watched.digit.value + 7) % 50
+        looks.add(watched.training.index)
+        assert not watched.status.wrong, watched.status.value
+        time.sleep(0.003)
+    assert watched.settle(120) and len(looks) > 10, "it was looked at in many of its steps"
+    losses, values, after = learned(watched)
+    expected_losses, expected_values, _modes = learned(alone)
+    assert losses == expected_losses and len(losses) == 40
+    assert same(values, expected_values)
+    assert after == modes and not watched.model[1].training and watched.model[0].training
+    for panel in (alone, watched):
+        panel.close()
+
+
+def test_the_answer_in_the_caption_is_the_networks_own_reading(few):
+    pictures, labels = few[0]
+    one_logit = nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))
+    examples = pictures, (labels > 4).long()
+    panel = TrainingMonitor(one_logit, examples, examples, epochs=1)
+    with torch.no_grad():
+        yes = one_logit(pictures[panel.digit.value][None]).sigmoid().item()
+    shown = render.probability(max(yes, 1 - yes))
+    assert f"says {int(yes > 0.5)} with probability {shown}" in panel.layers_view.caption
+    panel.close()
+
+
 # What is shown
 
 
@@ -461,3 +529,12 @@ def test_the_slider_of_the_learning_rate_reaches_the_one_that_was_given(few, rat
     panel.restart()
     assert panel.training.learning_rate == rate
     panel.close()
+
+
+@pytest.mark.parametrize("wrong", ["nan", float("inf"), "fast"])
+def test_a_learning_rate_that_is_no_number_leaves_the_slider_as_it_was(panel, wrong):
+    with pytest.raises(traitlets.TraitError):
+        panel.learning_rate.value = wrong
+    assert panel.learning_rate.value == panel.training.learning_rate == 0.005
+    panel.epochs.value = 4
+    assert panel.training.epochs == 4 and not panel.status.wrong

@@ -1,5 +1,7 @@
 """The card of a unit without a page: each part compared with numbers, and parts that are added."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,10 @@ from torch import nn
 from cnnviz_widgets import render
 from cnnviz_widgets.errors import UnknownLayer, WrongSetting
 from cnnviz_widgets.explorers import UnitExplorer
-from cnnviz_widgets.explorers.base import hidden
-from cnnviz_widgets.explorers.top_patches import patch_mosaic
-from cnnviz_widgets.explorers.unit import PARTS, ROOM, Drawing, Part
-from cnnviz_widgets.explorers.unit_settings import kernel_tile, upsampled
+from cnnviz_widgets.explorers.tree import hidden
 from cnnviz_widgets.networks import Network
+from cnnviz_widgets.render import Drawing, kernel_tile, patch_mosaic, upsampled
+from cnnviz_widgets.render.unit_card import PARTS, ROOM, TILE, Part
 from cnnviz_widgets.techniques.feature_maps import feature_maps
 from cnnviz_widgets.techniques.top_patches import top_patches
 from tests.helpers import fingerprint
@@ -50,13 +51,15 @@ def card(network):
 
 
 def assert_card(card, network, layer, channel, image="cat"):
-    values = feature_maps(network, layer, network.preprocess(image))[0, channel]
+    values = feature_maps(network, network.preprocess(image), layer)[0, channel]
     assert torch.equal(card.value.map, values)
     np.testing.assert_array_equal(card.views["map"].image, render.heat_map(values.numpy(), "gray"))
     over = render.overlay(network.view(image), upsampled(values.clamp(min=0).numpy(), (32, 32)), low=0.0)
     np.testing.assert_array_equal(card.views["picture"].image, over)
     found = top_patches(network, layer, channel, count=10)
-    np.testing.assert_array_equal(card.views["patches"].image, patch_mosaic(found, ROOM).image)
+    np.testing.assert_array_equal(
+        card.views["patches"].image, patch_mosaic([patch.image for patch in found.patches], ROOM, TILE).image
+    )
     assert hidden(card.views["kernel"]) == (layer == "2")
     if layer != "2":
         weights = network.module[0].weight[channel].detach().numpy()
@@ -140,3 +143,64 @@ def test_the_model_is_bit_for_bit_as_it_was(network):
     card.close()
     assert fingerprint(network.module) == before
     network.module.eval()
+
+
+def test_reset_after_another_layer_gives_the_first_channel_back():
+    torch.manual_seed(2)
+    module = nn.Sequential(nn.Conv2d(3, 9, 5, stride=2), nn.Conv2d(9, 2, 3), nn.Flatten(), nn.Linear(288, 2))
+    network = Network(module, ["a", "b"], size=32)
+    card = UnitExplorer(network, layer="0", channel=8, parts=PARTS[:3])
+    card.layer.value = "1"
+    assert card.settle(LONG)
+    assert (card.value.layer, card.value.channel, card.channel.max) == ("1", 1, 1)
+    card.reset()
+    assert card.settle(LONG)
+    assert (card.value.layer, card.value.channel, card.channel.value, card.channel.max) == ("0", 8, 8, 8)
+    assert torch.equal(card.value.map, feature_maps(network, network.preprocess("cat"), "0")[0, 8])
+    assert not card.status.wrong
+    card.close()
+
+
+def test_a_part_may_have_any_name_and_the_panel_keeps_its_own(network):
+    def calm(unit):
+        yield Drawing(np.zeros((2, 2, 3), np.uint8), "calm")
+
+    card = UnitExplorer(network, parts=[Part(name, calm) for name in ("status", "picture", "value", "run")])
+    card.channel.value = 2
+    assert card.settle(LONG)
+    assert card.value.channel == 2 and not card.status.wrong
+    assert [view.caption for view in card.views.values()] == ["calm"] * 4
+    card.close()
+
+
+def test_a_drawing_leaves_nothing_to_the_next(network):
+    def moody(unit):
+        more = {"zoom": 4.0, "pixelated": True, "ramp": {"stops": ["#000000", "#ffffff"], "low": "0", "high": "1"}}
+        yield Drawing(np.zeros((2, 2, 3), np.uint8), "calm", more=more if unit.channel == 0 else {})
+
+    card = UnitExplorer(network, parts=[Part("moody", moody)])
+    view = card.views["moody"]
+    assert (view.zoom, view.pixelated, view.ramp["high"]) == (4.0, True, "1")
+    card.channel.value = 2
+    assert card.settle(LONG)
+    assert (view.zoom, view.pixelated, view.ramp) == (1.0, False, {})
+    card.close()
+
+
+def test_closing_ends_a_card_that_is_being_drawn(network):
+    entered, opened = threading.Event(), threading.Event()
+
+    def waiting(unit):
+        yield Drawing(np.zeros((2, 2, 3), np.uint8), "first")
+        if unit.channel:
+            entered.set()
+            assert opened.wait(LONG)
+            yield Drawing(np.zeros((2, 2, 3), np.uint8), "second")
+
+    card = UnitExplorer(network, parts=[Part("waiting", waiting)])
+    card.channel.value = 1
+    assert entered.wait(LONG)
+    card.close()
+    opened.set()
+    assert card.settle(LONG)
+    assert card.views["waiting"].caption == "first"

@@ -19,7 +19,15 @@ import torch
 
 from cnnviz_widgets.__main__ import main
 from cnnviz_widgets.errors import UnknownNetwork, WeightsUnavailable
-from cnnviz_widgets.networks import architecture, available_networks, fetch, load_network, weights
+from cnnviz_widgets.networks import (
+    architecture,
+    available_networks,
+    by_name,
+    fetch,
+    from_torchvision,
+    load_network,
+    weights,
+)
 from cnnviz_widgets.networks.weights import KnownNetwork, known_networks
 
 NOBODY = 65534
@@ -52,6 +60,12 @@ def shared(cache, monkeypatch):
     yield folder
     folder.chmod(0o755)
     shutil.rmtree(home)
+
+
+@pytest.fixture
+def trusted(monkeypatch):
+    """Files are taken for what their names say: nobody can make bytes for the hash of what torchvision publishes."""
+    monkeypatch.setattr(weights, "is_intact", lambda file: True)
 
 
 @contextmanager
@@ -108,12 +122,11 @@ class Published:
 @pytest.fixture
 def published(cache, tmp_path, monkeypatch):
     """What torchvision publishes for squeezenet1_1, at a file:// address, which urlopen reads without a network."""
-    from cnnviz_widgets import networks
-
     offered = Published(tmp_path / "served")
     opened = urllib.request.build_opener()
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout=None: opened.open(url))
-    monkeypatch.setattr(networks, "_torchvision_weights", lambda name, wanted: offered)
+    for module in (by_name, from_torchvision):
+        monkeypatch.setattr(module, "torchvision_weights", lambda name, wanted: offered)
     return offered
 
 
@@ -190,7 +203,7 @@ def test_architectures_have_as_many_parameters_as_torchvision_publishes(name):
 # Loading from a cache -------------------------------------------------------------------------------------------------
 
 
-def test_weights_are_loaded_from_torch_s_cache(cache):
+def test_weights_are_loaded_from_torch_s_cache(cache, trusted):
     expected = squeezenet()
     torch.save(expected.state_dict(), cache / file_of("squeezenet1_1"))
     before = torch.random.get_rng_state()
@@ -202,7 +215,7 @@ def test_weights_are_loaded_from_torch_s_cache(cache):
     assert not loaded.module.training and all(p.requires_grad for p in loaded.module.parameters())
 
 
-def test_weights_are_loaded_from_a_shared_folder_that_cannot_be_written_to(shared):
+def test_weights_are_loaded_from_a_shared_folder_that_cannot_be_written_to(shared, trusted):
     expected = squeezenet()
     torch.save(expected.state_dict(), shared / file_of("squeezenet1_1"))
     with locked(shared):
@@ -211,7 +224,7 @@ def test_weights_are_loaded_from_a_shared_folder_that_cannot_be_written_to(share
     assert [path.name for path in shared.iterdir()] == [file_of("squeezenet1_1")]
 
 
-def test_the_shared_folder_s_file_goes_before_one_s_own(cache):
+def test_the_shared_folder_s_file_goes_before_one_s_own(cache, trusted):
     own = weights.folders()[1]
     own.mkdir(parents=True)
     for folder, seed in ((cache, 1), (own, 2)):
@@ -222,7 +235,7 @@ def test_the_shared_folder_s_file_goes_before_one_s_own(cache):
 
 
 @pytest.mark.parametrize("name", ["densenet121", "googlenet", "resnet18"])
-def test_a_file_in_torchvision_s_layout_loads_as_torchvision_loads_it(cache, name):
+def test_a_file_in_torchvision_s_layout_loads_as_torchvision_loads_it(cache, trusted, name):
     models = pytest.importorskip("torchvision.models")
     options = {"init_weights": False, "transform_input": True} if name == "googlenet" else {}
     entries = models.get_model(name, weights=None, **options).state_dict()  # GoogLeNet's with auxiliary classifiers
@@ -274,7 +287,7 @@ def test_a_reader_without_a_home_is_told_what_to_set(published, monkeypatch, tmp
     [b"not weights", b"", pickle.dumps(print, protocol=2), b"<!DOCTYPE html>", b"\x80\x02X\x01", b"PK\x03\x04zip"],
     ids=["text", "empty", "code", "page", "half a number", "zip"],
 )
-def test_a_file_that_is_none_of_weights_is_named_with_the_remedy(cache, content):
+def test_a_file_that_is_none_of_weights_is_named_with_the_remedy(cache, trusted, content):
     (cache / file_of("squeezenet1_1")).write_bytes(content)
     with pytest.raises(WeightsUnavailable) as caught:
         load_network("squeezenet1_1")
@@ -286,7 +299,7 @@ def test_a_file_that_is_none_of_weights_is_named_with_the_remedy(cache, content)
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.999])
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
-def test_a_truncated_file_is_refused(cache, part, zipped):
+def test_a_truncated_file_is_refused(cache, trusted, part, zipped):
     file = cache / file_of("squeezenet1_1")
     torch.save(squeezenet().state_dict(), file, _use_new_zipfile_serialization=zipped)
     whole = file.read_bytes()
@@ -308,7 +321,7 @@ def test_a_truncated_file_is_refused(cache, part, zipped):
     ],
     ids=["shape", "missing", "extra", "list", "tensor", "text", "half precision"],
 )
-def test_the_weights_of_another_network_are_refused(cache, entries):
+def test_the_weights_of_another_network_are_refused(cache, trusted, entries):
     torch.save(entries(squeezenet().state_dict()), cache / file_of("squeezenet1_1"))
     with pytest.raises(WeightsUnavailable, match="is damaged or not that of squeezenet1_1"):
         load_network("squeezenet1_1")
@@ -321,6 +334,33 @@ def test_a_damaged_file_in_a_shared_folder_is_for_its_keeper_to_mend(shared):
             load_network("squeezenet1_1")
         with pytest.raises(WeightsUnavailable, match="read-only: ask whoever keeps it"):
             fetch("squeezenet1_1")
+
+
+def test_bytes_that_do_not_fit_the_hash_in_the_name_are_refused_also_where_they_would_load(published, cache):
+    shutil.copy(published.file, cache)
+    assert same(load_network("squeezenet1_1").module, squeezenet())
+    torch.save(squeezenet(6).state_dict(), cache / published.name)
+    with pytest.raises(WeightsUnavailable, match=f"{published.name} in torch's cache is damaged or not that of"):
+        load_network("squeezenet1_1")
+    assert same(load_network("squeezenet1_1", weights=None, seed=5).module, squeezenet())
+
+
+def test_a_file_that_a_lab_placed_without_a_hash_is_taken_and_said(cache):
+    torch.save(squeezenet().state_dict(), cache / "squeezenet1_1.pth")
+    with pytest.warns(UserWarning, match=r"squeezenet1_1\.pth, whose name has no hash to check them against") as said:
+        loaded = load_network("squeezenet1_1")
+    assert same(loaded.module, squeezenet()) and said[0].filename == __file__
+    known = {network.name: network for network in known_networks()}["squeezenet1_1"]
+    assert (known.where, known.path) == ("cached", cache / "squeezenet1_1.pth")
+    (cache / "squeezenet1_1.pth").write_bytes(b"half a file")
+    with pytest.warns(UserWarning), pytest.raises(WeightsUnavailable, match="is damaged or not that of squeezenet1_1"):
+        load_network("squeezenet1_1")
+
+
+def test_what_is_whole_goes_before_what_has_no_hash(published, cache, recwarn):
+    shutil.copy(published.file, cache)
+    torch.save(squeezenet(6).state_dict(), cache / "squeezenet1_1.pth")
+    assert same(load_network("squeezenet1_1").module, squeezenet()) and not recwarn.list
 
 
 # Fetching -------------------------------------------------------------------------------------------------------------
@@ -467,14 +507,13 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(cache, tmp_path, monkeypatch):
     """What torchvision publishes for squeezenet1_1, served on this machine."""
-    from cnnviz_widgets import networks
-
     offered = Published(tmp_path / "served")
     monkeypatch.undo()
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
     monkeypatch.setattr(torch.hub, "_hub_dir", None)
-    monkeypatch.setattr(networks, "_torchvision_weights", lambda name, wanted: offered)
+    for module in (by_name, from_torchvision):
+        monkeypatch.setattr(module, "torchvision_weights", lambda name, wanted: offered)
     with Server(("127.0.0.1", 0), Handler) as server:
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         server.content, server.folder, server.over = offered.file.read_bytes(), cache, threading.Event()

@@ -1,6 +1,7 @@
 """Files that readers might upload: what is shown right, and what is refused in one sentence."""
 
 import io
+import struct
 import zlib
 
 import numpy as np
@@ -63,14 +64,33 @@ def truncated() -> bytes:
     return encoded(Image.fromarray(noise), "JPEG", quality=95)[:4000]
 
 
-def two_hundred_megapixels() -> bytes:
-    """A PNG of 20,000 × 10,000 pixels in a few hundred bytes; only its header is meant to be read."""
-    side = (20000).to_bytes(4, "big"), (10000).to_bytes(4, "big")
-    parts = [(b"IHDR", b"".join(side) + bytes([8, 2, 0, 0, 0])), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+def png(
+    width: int, height: int, bits: int, colour: int, *, rows: int | None = None, before: list | None = None
+) -> bytes:
+    """A PNG of zeros, written by hand; `colour` is as in its header. It has only `rows` of its rows.
+
+    `before` are chunks (name, data) that stand before the pixels.
+    """
+    row = 1 + width * bits * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour] // 8
+    packed = zlib.compressobj(1)
+    pixels = b"".join(packed.compress(bytes(row)) for _ in range(height if rows is None else rows)) + packed.flush()
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    parts = [(b"IHDR", head), *(before or []), (b"IDAT", pixels), (b"IEND", b"")]
     chunks = [
         len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big") for name, data in parts
     ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def tiff(entries: dict[int, tuple[int, int]], data: bytes) -> bytes:
+    """`entries` are (count, value) of each tag; `data` stands at byte 8."""
+    table = b"".join(struct.pack("<HHII", tag, 4, *entry) for tag, entry in sorted(entries.items()))
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(entries)) + table + bytes(4)
+
+
+def two_hundred_megapixels() -> bytes:
+    """A PNG of 20,000 × 10,000 pixels in a few hundred bytes; only its header is meant to be read."""
+    return png(20_000, 10_000, 8, 2, rows=1)
 
 
 SHOWN = {"cmyk": cmyk, "deep grey": deep_grey, "see through": see_through, "animated": animated, "rotated": rotated}
@@ -89,3 +109,40 @@ def assert_left_and_right(image: np.ndarray, kind: str) -> None:
     assert right.min() > 240
     expected = (0, 0, 0) if kind == "deep grey" else GREEN
     assert np.abs(left - expected).max() < (40 if kind == "cmyk" else 12)
+
+
+# Files that say more of their pixels than their numbers ---------------------------------------------------------------
+
+SRGB_CURVE = (
+    b"para"
+    + bytes(4)
+    + struct.pack(">HH5i", 3, 0, *(round(n * 65536) for n in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))
+)
+LINEAR_CURVE = b"curv" + bytes(8)
+DISPLAY_P3 = ((0.5151, 0.2412, -0.0011), (0.2919, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841))  # adapted to D50
+SRGB = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
+D50 = (0.9642, 1.0, 0.8249)
+
+
+def profile(curve: bytes, primaries: tuple | None = None) -> bytes:
+    """An ICC profile with one curve for all colours; without `primaries`, of greys."""
+
+    def xyz(values: tuple[float, float, float]) -> bytes:
+        return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(value * 65536) for value in values))
+
+    text = b"mluc" + bytes(4) + struct.pack(">II2s2sII", 1, 12, b"en", b"US", 2, 28) + "p".encode("utf-16-be")
+    tags = {b"desc": text, b"cprt": text, b"wtpt": xyz(D50)}
+    if primaries is None:
+        tags[b"kTRC"] = curve
+    else:
+        for colour, place in zip(b"rgb", primaries, strict=True):
+            tags[bytes([colour]) + b"XYZ"], tags[bytes([colour]) + b"TRC"] = xyz(place), curve
+    table, data = struct.pack(">I", len(tags)), b""
+    for name, content in tags.items():
+        table += name + struct.pack(">II", 132 + 12 * len(tags) + len(data), len(content))
+        data += content + bytes(-len(content) % 4)
+    space = b"GRAY" if primaries is None else b"RGB "
+    head = bytes(8) + struct.pack(">I", 0x04300000) + b"mntr" + space + b"XYZ " + bytes(12) + b"acsp" + bytes(28)
+    head += struct.pack(">3i", *(round(value * 65536) for value in D50)) + bytes(48)
+    whole = head + table + data
+    return struct.pack(">I", len(whole)) + whole[4:]

@@ -4,6 +4,7 @@ import traitlets
 
 from ..errors import WrongSetting
 from ..i18n import _
+from ..layers import LayerInfo
 from .sliders import SettingSlider
 
 
@@ -22,6 +23,15 @@ class ChannelPicker(SettingSlider):
         self._on_count({"new": self.count})
         self.value = value
         self.observe(self._on_count, "count")
+
+    @classmethod
+    def of_layer(cls, layer: LayerInfo, channel: int = 0) -> "ChannelPicker":
+        """A picker of the channels of `layer`. Raises `WrongSetting` for a channel that is not there."""
+        channels = layer.channels_first[1]
+        if channel not in range(channels):
+            message = _("{layer} has the channels 0 to {last}; there is no channel {channel}.")
+            raise WrongSetting(message.format(layer=layer.name, last=channels - 1, channel=channel))
+        return cls(channels, int(channel))
 
     @traitlets.validate("count")
     def _at_least_one(self, proposal: dict) -> int:

@@ -16,6 +16,10 @@ HERE = Path(__file__).parent
 THUMBNAIL = 48  # pixels along the edge
 
 
+class NoSuchPicture(ImageError, traitlets.TraitError):
+    """A picture that is not offered; a trait that is told to take it, also by the page, keeps what it had."""
+
+
 class ImagePicker(anywidget.AnyWidget):
     """Thumbnails to choose from and a button to upload; `value` is the chosen picture's name, `image` its pixels.
 
@@ -24,8 +28,8 @@ class ImagePicker(anywidget.AnyWidget):
     under its file name and chosen. One that cannot be read leaves `value` as it was and puts a sentence into `error`.
     """
 
-    _esm = HERE / "image_picker.js"
-    _css = HERE / "image_picker.css"
+    _esm = (HERE / "image_picker.js").read_text(encoding="utf-8")
+    _css = (HERE / "image_picker.css").read_text(encoding="utf-8")
 
     value = traitlets.Unicode().tag(sync=True)
     choices = traitlets.List(traitlets.Dict()).tag(sync=True)
@@ -54,7 +58,7 @@ class ImagePicker(anywidget.AnyWidget):
         names = [choice["name"] for choice in self.choices]
         if proposal["value"] not in names:
             message = _("There is no picture “{name}”; there are {names}.")
-            raise ImageError(message.format(name=proposal["value"], names=", ".join(names)))
+            raise NoSuchPicture(message.format(name=proposal["value"], names=", ".join(names)))
         return proposal["value"]
 
     @property

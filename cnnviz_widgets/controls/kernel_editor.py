@@ -34,7 +34,7 @@ class KernelEditor(widgets.VBox):
             _("Kernel"),
             _("A kernel that was designed for a purpose, or your own numbers"),
         )
-        self.grid = NumberGrid(kernel(name, size).tolist(), description=_("Numbers of the kernel"))
+        self.grid = NumberGrid(kernel(name, size).tolist(), description=_("Numbers of the kernel"), square=True)
         super().__init__([self._picker, self.grid], name=name, size=size, value=self.grid.value, **traits)
         self._following = False
         self.observe(self._on_choice, ["name", "size"])

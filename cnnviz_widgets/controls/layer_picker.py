@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from ..errors import CnnvizError, UnknownLayer
 from ..i18n import _
-from ..layers import LayerInfo, find_layer, layer_tree, propose_layer
+from ..layers import LayerInfo, find_layer, has_maps, layer_tree, propose_layer
 from ..networks import Network, as_module
-from ..techniques.feature_maps import has_maps
+from ..techniques.feature_maps import feature_maps
 from .name_picker import NamePicker, name_field
 from .sliders import SettingChoice
 
@@ -52,6 +52,18 @@ class LayerPicker(NamePicker):
         self._offer()
         traitlets.link((self, "kind"), (self._kinds, "value"))
         self.observe(lambda _change: self._offer(), "kind")
+
+    @classmethod
+    def of_maps(cls, network: Network, inputs: Tensor, layer: str | None = None) -> "LayerPicker":
+        """A picker of the layers that have maps for `inputs`; without a `layer`, the first activation is chosen.
+
+        Raises `UnknownLayer`, which names the nearest, and `WrongSetting` for a layer without maps.
+        """
+        picker = cls(network, inputs, maps_only=True)
+        if layer is not None and layer not in picker.layers:
+            feature_maps(network, inputs, layer)  # says what is wrong with it
+        picker.value = first_answer(list(picker.layers.values())) if layer is None else layer
+        return picker
 
     @traitlets.validate("value")
     def _known(self, proposal: dict) -> str:
@@ -126,3 +138,9 @@ def _defined(module: nn.Module) -> list[LayerInfo]:
 def _title(layer: LayerInfo) -> str:
     shape = " × ".join(map(str, layer.channels_first[1:]))
     return SEPARATOR.join(filter(None, (layer.name, layer.kind, shape)))
+
+
+def first_answer(listed: list[LayerInfo]) -> str:
+    """The layer that a panel begins with: the first activation, or the first layer where these are functions."""
+    activations = (layer.name for layer in listed if "LU" in layer.kind or "swish" in layer.kind.lower())
+    return next(activations, listed[0].name)

@@ -28,12 +28,13 @@ class NumberGrid(anywidget.AnyWidget):
     What is typed and is no number leaves `value` as it was and puts a sentence into `error`.
     """
 
-    _esm = HERE / "number_grid.js"
-    _css = HERE / "number_grid.css"
+    _esm = (HERE / "number_grid.js").read_text(encoding="utf-8")
+    _css = (HERE / "number_grid.css").read_text(encoding="utf-8")
 
     value = traitlets.List(traitlets.List(traitlets.CFloat())).tag(sync=True)
     description = traitlets.Unicode("").tag(sync=True)
     editable = traitlets.Bool(True).tag(sync=True)
+    square = traitlets.Bool(False, help="whether there must be as many rows as columns")
     width = traitlets.Int(264, help="screen pixels that the grid may fill").tag(sync=True)
     error = traitlets.Unicode("")
 
@@ -46,6 +47,8 @@ class NumberGrid(anywidget.AnyWidget):
         rows = proposal["value"]
         if not rows or not rows[0] or any(len(row) != len(rows[0]) for row in rows):
             raise traitlets.TraitError(_("A grid of numbers needs rows of equal length."))
+        if self.square and len(rows) != len(rows[0]):
+            raise traitlets.TraitError(_("A kernel needs as many rows as columns."))
         return small_enough(rows)
 
     def _on_message(self, _widget: object, content: dict, _buffers: list) -> None:

@@ -1,6 +1,12 @@
 """Sliders and pickers for the settings of a convolution."""
 
+import math
+import math
+from collections.abc import Mapping, Sequence
+
 import ipywidgets as widgets
+import traitlets
+import traitlets
 
 from ..i18n import _
 from ..settings import one_of
@@ -17,10 +23,56 @@ class SettingSlider(widgets.IntSlider):
         super().__init__(value=value, min=low, max=high, description=description, tooltip=tooltip, **traits)
 
 
-class SettingChoice(widgets.Dropdown):
-    """One of several `options`, pairs of (what is read, what `value` becomes), in the look that all panels share."""
+class NumberSlider(widgets.FloatSlider):
+    """A number set by a slider, in the look that all panels share."""
 
-    def __init__(self, options: list[tuple[str, str]], value: str | None, description: str, tooltip: str, **traits):
+    def __init__(self, value: float, low: float, high: float, description: str, tooltip: str, **traits):
+        traits = {"layout": dict(ROW), "style": dict(STYLE), **traits}
+        super().__init__(value=value, min=low, max=high, description=description, tooltip=tooltip, **traits)
+
+    @traitlets.validate("value")
+    def _validate_value(self, proposal: dict) -> float:
+        if math.isnan(proposal["value"]):
+            raise traitlets.TraitError(_("{number} is no number to compute with.").format(number=proposal["value"]))
+        return super()._validate_value(proposal)
+
+
+class LearningRateSlider(widgets.FloatLogSlider):
+    """A learning rate from 0.00001 to 10, or as far as the given `value` lies, on a logarithmic scale."""
+
+    def __init__(self, value: float, **traits):
+        power = math.log10(value)
+        words = {
+            "readout_format": ".2g",
+            "description": _("Learning rate"),
+            "tooltip": _("How far a step goes, at the beginning; it falls to zero along a half cosine"),
+        }
+        traits = {"layout": dict(ROW), "style": dict(STYLE), **words, **traits}
+        super().__init__(value=value, min=min(-5, math.floor(power)), max=max(1, math.ceil(power)), step=0.1, **traits)
+
+    @traitlets.validate("value")
+    def _validate_value(self, proposal: dict) -> float:
+        if not math.isfinite(proposal["value"]):
+            raise traitlets.TraitError(_("A learning rate is a number, not {value}.").format(value=proposal["value"]))
+        return super()._validate_value(proposal)
+
+
+class SettingChoice(widgets.Dropdown):
+    """One of several `options`, pairs of (what is read, what `value` becomes), in the look that all panels share.
+
+    A dictionary has what is read by what `value` becomes.
+    """
+
+    def __init__(
+        self,
+        options: Sequence[tuple[str, str]] | Mapping[str, str],
+        value: str | None,
+        description: str,
+        tooltip: str,
+        **traits,
+    ):
+        if isinstance(options, Mapping):
+            options = [(title, key) for key, title in options.items()]
         if value is not None:
             one_of(description.lower(), value, [key for _title, key in options])
         traits = {"layout": dict(ROW), "style": dict(STYLE), **traits}
@@ -46,18 +98,3 @@ class DilationSlider(SettingSlider):
 
     def __init__(self, value: int = 1, high: int = 4, **traits):
         super().__init__(value, 1, high, _("Dilation"), _("Pixels from one cell of the kernel to the next"), **traits)
-
-
-class PaddingPicker(widgets.ToggleButtons):
-    """How far the picture is continued with zeros: `value` is "valid", "same" or "full"."""
-
-    def __init__(self, value: str = "valid", **traits):
-        one_of(_("padding"), value, ("valid", "same", "full"))
-        options = [(_("valid"), "valid"), (_("same"), "same"), (_("full"), "full")]
-        tooltips = [
-            _("No zeros: the window stays inside the picture"),
-            _("As many zeros as keep the size, at stride 1"),
-            _("So many zeros that the window need only touch the picture"),
-        ]
-        traits = {"layout": dict(ROW), "style": {**STYLE, "button_width": "82px"}, **traits}
-        super().__init__(options=options, value=value, description=_("Padding"), tooltips=tooltips, **traits)

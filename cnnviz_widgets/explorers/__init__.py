@@ -1,19 +1,21 @@
-"""One panel per technique: controls, computation and view."""
+"""One panel per technique: controls, computation and view; and the kinds of panel that they are built on."""
 
-from ..render.layer_sheet import LayerSheet, layer_sheet
 from .activation import ActivationExplorer
-from .base import Explorer
+from .base import Explorer, follows
 from .classifier import ClassifierExplorer
 from .convolution import ConvolutionExplorer
 from .digit_pad import DigitPad
 from .embedding import EmbeddingExplorer
 from .feature_maps import FeatureMapExplorer
 from .filters import FilterFormation
+from .grad_cam import GradCamExplorer
 from .layers import LayerExplorer
 from .lenet import LeNetExplorer
+from .network import NetworkExplorer
 from .occlusion import OcclusionExplorer
 from .pooling import PoolingExplorer
 from .sliding_window import SlidingWindowExplorer
+from .slow import SlowExplorer
 from .top_patches import PatchExplorer
 from .training import TrainingMonitor
 from .unit import UnitExplorer
@@ -27,14 +29,16 @@ __all__ = [
     "Explorer",
     "FeatureMapExplorer",
     "FilterFormation",
+    "GradCamExplorer",
     "LayerExplorer",
-    "LayerSheet",
     "LeNetExplorer",
+    "NetworkExplorer",
     "OcclusionExplorer",
     "PatchExplorer",
     "PoolingExplorer",
     "SlidingWindowExplorer",
+    "SlowExplorer",
     "TrainingMonitor",
     "UnitExplorer",
-    "layer_sheet",
+    "follows",
 ]

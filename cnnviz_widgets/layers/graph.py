@@ -3,13 +3,16 @@
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
-from ..errors import CnnvizError
+from ..errors import CnnvizError, WrongSetting
 from ..i18n import _
-from ..networks import Network, as_module, evaluating
+from ..networks import Asked, Network
+from .hooks import hooked
 
 
 def write_graph(model: Network | nn.Module, inputs: Tensor, folder: str | Path) -> Path:
@@ -23,13 +26,27 @@ def write_graph(model: Network | nn.Module, inputs: Tensor, folder: str | Path) 
         raise CnnvizError(_("The graph needs TensorBoard, which is not installed: python -m pip install tensorboard"))
     from torch.utils.tensorboard import SummaryWriter
 
-    module, folder = as_module(model), Path(folder)
+    ask, folder = Asked(model), Path(folder)
+    inputs = ask.prepared(inputs)
+    try:
+        ask.output(inputs)
+    except WrongSetting:  # what is wrong with the pictures is said as everywhere
+        raise
+    except CnnvizError as error:
+        raise CnnvizError(_("The graph cannot be traced. {reason}").format(reason=error)) from error
     earlier = set(_files(folder))
     try:
         # PyTorch's writer traces with torch.jit, which says at each call that it is old.
-        with warnings.catch_warnings(), evaluating(module), torch.no_grad(), SummaryWriter(str(folder)) as writer:
+        with (
+            warnings.catch_warnings(),
+            ask.awake(),
+            hooked([ask.module], _tensors),
+            torch.inference_mode(False),
+            torch.no_grad(),
+            SummaryWriter(str(folder)) as writer,
+        ):
             warnings.simplefilter("ignore")
-            writer.add_graph(module, inputs)
+            writer.add_graph(ask.module, inputs)
     except OSError as error:
         message = _("The graph cannot be written to {folder}: {reason}")
         raise CnnvizError(message.format(folder=folder, reason=error.strerror or error)) from error
@@ -40,6 +57,13 @@ def write_graph(model: Network | nn.Module, inputs: Tensor, folder: str | Path) 
         raise CnnvizError(_("The graph cannot be traced. {reason}").format(reason=reason)) from error
     (written,) = set(_files(folder)) - earlier
     return written
+
+
+def _tensors(_module: nn.Module, _arguments: Any, output: Any) -> Tensor | tuple[Tensor, ...]:
+    """The tensors in what the network puts out (a dictionary, say), as which alone it can be traced."""
+    if isinstance(output, Tensor):
+        return output
+    return tuple(one for one in tree_leaves(output) if isinstance(one, Tensor))
 
 
 def read_graph(folder: str | Path) -> list[tuple[str, str]]:

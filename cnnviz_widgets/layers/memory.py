@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_any, tree_map_only
 
-from ..errors import CnnvizError
+from ..errors import CnnvizError, WrongSetting
 from ..i18n import _
-from ..networks import Network, as_module
+from ..networks import Network, as_module, as_pictures, like, run
 from ..settings import one_of
 
 OPTIMISERS = {"sgd": _("plain SGD"), "sgd_momentum": _("SGD with momentum"), "adam": _("Adam")}
@@ -49,7 +51,8 @@ def training_memory(model: Network | nn.Module, inputs: Tensor, optimiser: str =
     `optimiser` is one of `OPTIMISERS`. Frozen parameters (`requires_grad=False`) have neither gradient nor state, and
     autograd keeps less for them. The `meta` device will do for the model, the inputs or both; the model is not changed.
 
-    Raises `WrongSetting` for an unknown optimiser, and `CnnvizError` when the model cannot run on the `meta` device.
+    Raises `WrongSetting` for an unknown optimiser or pictures that the model does not take, and `CnnvizError` when it
+    cannot run on the `meta` device.
     """
     one_of(_("optimiser"), optimiser, OPTIMISERS)
     module = as_module(model)
@@ -63,6 +66,8 @@ def kept_for_backward(model: Network | nn.Module, inputs: Tensor) -> int:
 
     Two layers that need the same tensor share it. Raises `CnnvizError` when the model cannot run on `meta`.
     """
+    if not isinstance(inputs, Tensor):
+        as_pictures(inputs)
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -70,12 +75,21 @@ def kept_for_backward(model: Network | nn.Module, inputs: Tensor) -> int:
         return tensor
 
     try:
-        module = _on_meta(as_module(model)).train()
+        module = as_module(model)
+        kind = like(module).dtype if like(module).numel() else inputs.dtype
+        module = _on_meta(module).train()
         own = {_storage(tensor) for tensor in (*module.parameters(), *module.buffers())}
-        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            outputs = module(torch.empty_like(inputs, device="meta"))  # alive until all is counted
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            _NumbersLeftOut(),
+        ):
+            outputs = run(module, torch.empty(inputs.shape, dtype=kind, device="meta"))  # alive until all is counted
+    except WrongSetting:  # what is wrong with the pictures is said as everywhere
+        raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
         message = _("What training keeps cannot be counted: the model does not run without numbers. {reason}")
         raise CnnvizError(message.format(reason=reason)) from error
     bytes_kept = sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in own)
@@ -83,10 +97,22 @@ def kept_for_backward(model: Network | nn.Module, inputs: Tensor) -> int:
     return bytes_kept
 
 
+class _NumbersLeftOut(TorchDispatchMode):
+    """Inside the `with`, tensors with numbers (plain attributes of a module) go together with those without any."""
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        """Run the operation on the `meta` device where any of its tensors is there."""
+        both = (arguments, options or {})
+        if tree_any(lambda one: isinstance(one, Tensor) and one.is_meta, both):
+            both = tree_map_only(Tensor, lambda one: one if one.is_meta else one.to("meta"), both)
+        return function(*both[0], **both[1])
+
+
 def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
+@torch.inference_mode(False)
 def _on_meta(module: nn.Module) -> nn.Module:
     """A copy of `module` on the `meta` device, made without copying a number."""
     memo: dict[int, object] = {}

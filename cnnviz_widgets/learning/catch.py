@@ -8,6 +8,7 @@ about to be caught is worth more than one far up.
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +16,11 @@ from torch import Tensor, nn
 
 from ..errors import WrongSetting
 from ..i18n import _
-from ..networks import evaluating
+from ..networks import Asked, lock_of
+from ..seeds import Drawing
 from ..settings import whole_number
-from .training import Adam
+from ..techniques.steps import finished
+from .adam import Adam
 
 SIDE = 10
 FALL = SIDE - 1  # moves from the top row to the lowest
@@ -94,8 +97,7 @@ def player(seed: int = 0) -> nn.Sequential:
     The window of its one convolution is as high as the board and reaches from wall to wall, so that at each column
     it sees where the ball is *from there*, and the maximum over the columns forgets which column that was.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(whole_number(_("seed"), seed, 0))
+    with Drawing(seed):
         network = nn.Sequential()
         for name, layer in (
             ("conv1", nn.Conv2d(1, 64, (SIDE, 2 * SIDE - 1), padding=(0, SIDE - 1))),
@@ -135,31 +137,25 @@ def learn_steps(
     `seed`; the learning rate falls to zero on a straight line.
     """
     steps = whole_number(_("number of steps"), steps, 1)
-    if not 0 < learning_rate < 1:
+    if not isinstance(learning_rate, Real) or not 0 < learning_rate < 1:
         raise WrongSetting(_("The learning rate must lie between 0 and 1, not {rate!r}.").format(rate=learning_rate))
     generator = torch.Generator().manual_seed(whole_number(_("seed"), seed, 0))
-    steady = {name: value.detach().clone() for name, value in network.named_parameters()}
-    adam, memory, games = Adam(network), _Memory(), first_states(GAMES, generator)
+    random = Drawing(seed)  # of what the network itself draws
+    with torch.inference_mode(False):
+        steady = {name: value.detach().clone() for name, value in network.named_parameters()}
+        adam, memory, games = Adam(network.parameters()), _Memory(), first_states(GAMES, generator)
     results: deque[float] = deque(maxlen=200)
     yield PlayStep(0, steps, float("nan"), 0.0)
     for index in range(steps):
         games = _play(network, games, memory, results, max(EXPLORING, 1 - 4 * index / steps), generator)
-        loss = _learn(network, steady, memory, adam, learning_rate * (1 - index / steps), generator)
+        with lock_of(network), torch.inference_mode(False), random:
+            loss = _learn(network, steady, memory, adam, learning_rate * (1 - index / steps), generator)
         yield PlayStep(index + 1, steps, sum(results) / len(results) if results else float("nan"), loss)
 
 
 def learn(network: nn.Module, steps: int = 500, *, seed: int = 0, progress: bool = True, **settings: float) -> PlayStep:
     """The last of `learn_steps`, with a bar."""
-    from tqdm.auto import tqdm
-
-    bar = tqdm(
-        learn_steps(network, steps, seed=seed, **settings),
-        total=steps + 1,
-        desc=_("learning to play"),
-        disable=not progress,
-        leave=False,
-    )
-    return deque(bar, maxlen=1).pop()
+    return finished(learn_steps(network, steps, seed=seed, **settings), _("learning to play"), progress)
 
 
 class _Memory:
@@ -216,8 +212,7 @@ def _learn(
 
 def move_values(network: nn.Module, states: Tensor) -> Tensor:
     """What the network takes each move to be worth in states `[N, 3]`: float32 `[N, 3]`. Its value is the largest."""
-    with evaluating(network), torch.no_grad():
-        return network(boards(states))
+    return Asked(network).output(boards(states))
 
 
 def caught(network: nn.Module, games: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ a way back does it as well. That one layer is learned here.
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Real
 
 import torch
@@ -18,9 +19,11 @@ from torch import Tensor
 from .. import images
 from ..errors import WrongSetting
 from ..i18n import _
-from ..settings import whole_number
+from ..settings import a_tensor, whole_number
+from .adam import Adam
 
 PHOTOGRAPHS = ("cat", "coffee", "astronaut", "rocket", "camera", "china", "flower", "motorcycle")
+SOURCES = {"photographs": _("photographs"), "scrambled": _("scrambled photographs"), "noise": _("noise")}
 SIZE = 11  # pixels of a filter's side, as in the first layer of AlexNet
 GAUSSIAN = 0.3746  # mean log cosh of numbers from a normal distribution, mean 0 and variance 1
 FAINTEST = 0.01  # standard deviation (of 0..1) below which a patch is plain background
@@ -32,7 +35,7 @@ def picture_patches(
     count: int = 20_000,
     size: int = SIZE,
     *,
-    pictures: Sequence[images.ImageSource] = PHOTOGRAPHS,
+    pictures: images.Pictures = PHOTOGRAPHS,
     reduce: int = 2,
     scrambled: bool = False,
     seed: int = 0,
@@ -46,12 +49,12 @@ def picture_patches(
     count, size = whole_number(_("number of patches"), count, 1), whole_number(_("size of a patch"), size, 2)
     reduce = whole_number(_("reduction"), reduce, 1)
     generator = torch.Generator().manual_seed(whole_number(_("seed"), seed, 0))
-    if not pictures:
+    if isinstance(pictures, (list, tuple)) and not pictures:
         raise WrongSetting(_("Give at least one picture to cut patches from."))
+    pictures = images.picture_list(pictures)
     cut, offsets = [], torch.arange(size)
     for picture in pictures:
-        grey = torch.from_numpy(images.greyscale(images.load(picture)))
-        grey = torch.nn.functional.avg_pool2d(grey[None], min(reduce, *grey.shape))[0]
+        grey = reduced(picture, reduce)
         if min(grey.shape) < size:
             message = _("A patch of {size} × {size} does not fit into a picture of {height} × {width}.")
             raise WrongSetting(message.format(size=size, height=grey.shape[0], width=grey.shape[1]))
@@ -62,6 +65,20 @@ def picture_patches(
         cut.append(grey[(top[:, None] + offsets)[:, :, None], (left[:, None] + offsets)[:, None, :]])
     mixed = torch.cat(cut)
     return mixed[torch.randperm(len(mixed), generator=generator)[:count]]
+
+
+def reduced(picture: images.ImageSource, by: int = 2) -> Tensor:
+    """A picture in grey, `[H, W]` in 0..1, of which `by` × `by` pixels are averaged into one."""
+    grey = torch.from_numpy(images.greyscale(images.load(picture)))
+    return torch.nn.functional.avg_pool2d(grey[None], min(by, *grey.shape))[0]
+
+
+@lru_cache(maxsize=3)
+def patches_of(source: str) -> Tensor:
+    """20,000 patches, less those that show next to nothing, normalised, of one of `SOURCES`; made once."""
+    if source == "noise":
+        return contrast_normalised(torch.rand(20_000, SIZE, SIZE, generator=torch.Generator().manual_seed(0)))
+    return contrast_normalised(picture_patches(scrambled=source == "scrambled"))
 
 
 def same_spectrum(picture: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -79,6 +96,7 @@ def same_spectrum(picture: Tensor, generator: torch.Generator | None = None) -> 
 
 def contrast_normalised(patches: Tensor) -> Tensor:
     """Patches `[N, h, w]` with mean 0 and about the same contrast; those that show next to nothing are left out."""
+    patches = a_tensor(patches)
     centred = patches - patches.mean((1, 2), keepdim=True)
     contrast = centred.flatten(1).std(1)
     seen = contrast > FAINTEST
@@ -101,7 +119,7 @@ class Whitening:
 
     def __call__(self, patches: Tensor) -> Tensor:
         """The numbers `[N, K]` of patches `[N, h, w]`."""
-        return (patches - self.mean).flatten(1) @ self.filters.flatten(1).T
+        return (patches.float() - self.mean).flatten(1) @ self.filters.flatten(1).T
 
 
 def whiten(patches: Tensor, components: int) -> Whitening:
@@ -109,6 +127,7 @@ def whiten(patches: Tensor, components: int) -> Whitening:
 
     Raises `WrongSetting` for more components than the patches differ in.
     """
+    patches = a_tensor(patches).float()
     shape, mean = patches.shape[1:], patches.mean(0)
     flat = (patches - mean).flatten(1)
     variances, directions = torch.linalg.eigh(flat.T.double() @ flat.double() / max(len(flat), 1))
@@ -168,6 +187,11 @@ def filter_steps(
         turn = orthogonal(turn - rate * gradient)
 
 
+def source_steps(source: str, steps: int, count: int, learning_rate: float, seed: int) -> Iterator[FilterStep]:
+    """The `filter_steps` on `patches_of` a source, which are cut when the first step is taken."""
+    yield from filter_steps(patches_of(source), count, steps, learning_rate, seed)
+
+
 def learn_filters(
     patches: Tensor, count: int = 64, steps: int = 500, learning_rate: float = 0.3, seed: int = 0
 ) -> FilterStep:
@@ -203,24 +227,24 @@ class GaborFit:
     model: Tensor
 
 
+@torch.inference_mode(False)
 def gabor_fit(filters: Tensor, steps: int = 250) -> GaborFit:
     """Fit a Gabor function, a wave under a bell (Gabor, 1946), to each filter `[K, h, w]`.
 
     Middle, both widths, direction and frequency are found by gradient descent from the strongest wave of the filter's
     spectrum, from three frequencies around it; the wave's phase and height follow exactly. Deterministic.
     """
-    filters = filters.detach().float()
+    filters = a_tensor(filters).detach().float()
     filters = filters / filters.flatten(1).norm(dim=1).clamp(min=1e-12)[:, None, None]
     starts = torch.cat([_start(filters, factor) for factor in (0.7, 1.0, 1.3)])
     targets = filters.repeat(3, 1, 1)
     bell = starts.requires_grad_(True)
-    optimiser = torch.optim.Adam([bell], lr=0.1)
+    optimiser = Adam([bell])
     with torch.enable_grad():
         for _step in range(steps):
-            optimiser.zero_grad()
             loss = (_best_wave(bell, targets) - targets).square().sum()
-            loss.backward()
-            optimiser.step()
+            (bell.grad,) = torch.autograd.grad(loss, bell)
+            optimiser.step(0.1)
     with torch.no_grad():
         models = _best_wave(bell, targets)
         shares = 1 - (models - targets).flatten(1).square().sum(1)
@@ -281,7 +305,7 @@ def orientation_selectivity(filters: Tensor) -> Tensor:
     circular variance. Waves too fine for every direction to hold them (above half a cycle a pixel) are left out.
     """
     side = 64
-    power = torch.fft.fft2(filters.float(), (side, side)).abs().square()
+    power = torch.fft.fft2(a_tensor(filters).float(), (side, side)).abs().square()
     frequency = torch.fft.fftfreq(side)
     y, x = torch.meshgrid(frequency, frequency, indexing="ij")
     radius = torch.hypot(x, y)

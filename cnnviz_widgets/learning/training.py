@@ -7,7 +7,6 @@ itself, so that pausing it, stepping by hand or watching it changes nothing of w
 import copy
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Real
 
@@ -17,17 +16,22 @@ from torch import Tensor, nn
 
 from ..errors import WrongSetting
 from ..i18n import _
-from ..images.digits import Digits, split_digits
-from ..layers import run
-from ..networks import Network, as_module, evaluating
+from ..images.digits import split_digits
+from ..networks import SIGMOID, Network, as_module, lock_of, run
+from ..seeds import Drawing
 from ..settings import whole_number
+from ..techniques.steps import finished
+from .adam import Adam
+from .answers import as_the_model, class_scores, predictions, reading_of
+from .examples import Examples, as_tensors
 
 EXPLODED = 5.0  # a loss of so many times that of guessing, or of the beginning, does not come back
 FASTEST = 1e30  # a learning rate that float32 can still multiply a step by
 STILL_GUESSING = 0.95  # after a whole epoch the loss should lie below this share of that of guessing
 
-Examples = Digits | tuple[Tensor, Tensor]
-"""Digits, or pictures `[N, C, H, W]` with their labels int64 `[N]`."""
+AUXILIARY = (
+    0.3  # what the classifiers half-way up Inception count, as in Szegedy et al., "Going Deeper with Convolutions"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,42 +56,18 @@ class Diverged(WrongSetting):
     """The loss has grown beyond all bounds; the last good weights were put back."""
 
 
-class Adam:
-    """Adam (Kingma and Ba, 2014) on the parameters of `model` that have a gradient.
-
-    As `torch.optim.Adam` without options, also for parameters that have a gradient only now and then; making one of
-    those imports torch's compiler, which takes seconds and a hundred megabytes.
-    """
-
-    def __init__(self, model: nn.Module, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
-        self.parameters = list(model.parameters())
-        self.betas, self.eps = betas, eps
-        self.means = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.steps = [0] * len(self.parameters)
-
-    @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
-        """Move every parameter against its gradient."""
-        for index, (parameter, mean, square) in enumerate(zip(self.parameters, self.means, self.squares, strict=True)):
-            gradient = parameter.grad
-            if gradient is None:
-                continue
-            self.steps[index] += 1
-            steps = self.steps[index]
-            mean.lerp_(gradient, 1 - self.betas[0])
-            square.mul_(self.betas[1]).addcmul_(gradient, gradient, value=1 - self.betas[1])
-            scale = (square / (1 - self.betas[1] ** steps)).sqrt_().add_(self.eps)
-            parameter.addcdiv_(mean, scale, value=-learning_rate / (1 - self.betas[0] ** steps))
-
-
 class Training:
     """Trains `model` on `examples`; each call of `step` takes one batch.
 
     Adam (Kingma and Ba, 2014) on the cross entropy, the learning rate falling to zero along a half cosine
     (Loshchilov and Hutter, 2016). After each epoch the model is tested on `held_out`. The order of the pictures is
-    drawn from `seed` by a generator of its own, and so is what layers of dropout draw; pictures that do not fill a
-    batch are left out of that epoch.
+    drawn from `seed` by a generator of its own, and so is whatever the model draws; pictures that do not fill a
+    batch are left out of that epoch. Pictures go to the model's device and type batch by batch; those without an axis
+    of channels are given one if the model wants it.
+
+    A model with a single score learns to tell label 1 from 0; one whose `Network` reads independent labels learns each
+    by itself. What a `Network`'s `output` makes of what the module returns is what is trained, and of a tuple (as
+    Inception returns in training) the first tensor, with three tenths of the loss of each further one.
 
     `history` has all steps so far, `tests` the (epoch, held-out accuracy) of each test. `logits`, `[N, classes]`, is
     what the model said of the held-out pictures when it was last tested (`tested_at`, a number of steps), and
@@ -115,6 +95,7 @@ class Training:
                 message = _("The learning rate must be a number above 0 and at most {most:g}, not {rate!r}.")
             raise WrongSetting(message.format(rate=learning_rate, most=FASTEST))
         self.model, self.learning_rate = as_module(model), float(learning_rate)
+        self.reading = reading_of(model)
         self.seed = whole_number(_("seed"), seed, 0)
         self.pictures, self.labels = as_tensors(examples)
         self.held_out = as_tensors(held_out)
@@ -124,23 +105,24 @@ class Training:
         self.total = self.epochs * self.steps_per_epoch
         generator = torch.Generator().manual_seed(self.seed)
         self._orders = [torch.randperm(len(self.pictures), generator=generator) for _epoch in range(self.epochs)]
-        self._first_weights = copy.deepcopy(self.model.state_dict())
-        self._draws = any(isinstance(part, (nn.modules.dropout._DropoutNd, nn.RReLU)) for part in self.model.modules())
         self._check_model()
+        with torch.inference_mode(False):
+            self._first_weights = copy.deepcopy(self.model.state_dict())
         self.restart()
 
     def restart(self) -> None:
         """Back to the first weights, with a fresh optimiser and the same order of pictures."""
-        self.model.load_state_dict(self._first_weights)
-        self._adam = Adam(self.model)
-        self._random = torch.Generator().manual_seed(self.seed).get_state()
+        with lock_of(self.model), torch.inference_mode(False):
+            self.model.load_state_dict(self._first_weights)
+            self._adam = Adam(self.model.parameters())
+        self._random = Drawing(self.seed)
         self.index = 0
         self.history: list[TrainingStep] = []
         self.diverged: Diverged | None = None
         self._good = self._first_weights
         self._test()
         self.tests = [(0.0, self.held_out_accuracy)]
-        self._guessing = math.log(max(self.logits.shape[1], 2))
+        self._guessing = math.log(2 if self.reading.kind == SIGMOID else max(self.logits.shape[1], 2))
 
     @property
     def finished(self) -> bool:
@@ -160,23 +142,20 @@ class Training:
         beginning of the latest epoch whose first loss was sound, and there is no further step until `restart`. Raises
         `WrongSetting` after the last step.
         """
+        with (
+            lock_of(self.model),
+            torch.inference_mode(False),
+        ):  # whoever looks at the model itself sees it before a step or after it
+            return self._step()
+
+    def _step(self) -> TrainingStep:
         if self.diverged is not None:
             raise self.diverged
         if self.finished:
             raise WrongSetting(_("All {total} steps are taken; restart to train anew.").format(total=self.total))
         pictures, labels = self._batch()
         before = copy.deepcopy(self.model.state_dict()) if self.index % self.steps_per_epoch == 0 else None
-        was_training = [(part, part.training) for part in self.model.modules()]
-        self.model.train()
-        try:
-            with torch.enable_grad(), self._own_random_numbers():
-                self.model.zero_grad(set_to_none=True)
-                logits = self.model(pictures)
-                loss = F.cross_entropy(logits, labels)
-                loss.backward()
-        finally:
-            for part, training in was_training:
-                part.training = training
+        logits, loss = self._gradients(pictures, labels)
         gradients = {name: p.grad.norm().item() for name, p in self.model.named_parameters() if p.grad is not None}
         start = max(self.history[0].loss if self.history else loss.item(), self._guessing)
         if not (loss.item() < EXPLODED * start and all(map(math.isfinite, gradients.values()))):
@@ -216,33 +195,61 @@ class Training:
     def _batch(self) -> tuple[Tensor, Tensor]:
         epoch, within = divmod(self.index, self.steps_per_epoch)
         chosen = self._orders[epoch][within * self.batch_size : (within + 1) * self.batch_size]
-        return self.pictures[chosen], self.labels[chosen]
+        return as_the_model(self.model, self.pictures[chosen]), self.labels[chosen].cpu()
 
-    @contextmanager
-    def _own_random_numbers(self) -> Iterator[None]:
-        """Torch's global random numbers are those of this training inside the `with`, if its model draws any."""
-        if not self._draws:
-            yield
-            return
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(self._random)
-            yield
-            self._random = torch.get_rng_state()
+    def _gradients(self, pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and loss of a batch, whose gradients are then in the parameters; every part keeps its mode."""
+        was_training = [(part, part.training) for part in self.model.modules()]
+        self.model.train()
+        try:
+            with torch.enable_grad(), self._random:
+                self.model.zero_grad(set_to_none=True)
+                output = run(self.model, pictures)
+                logits, *auxiliary = class_scores(self.reading, output, len(labels))
+                loss = self._loss(logits, labels)
+                (loss + AUXILIARY * sum(self._loss(scores, labels) for scores in auxiliary)).backward()
+        finally:
+            for part, training in was_training:
+                part.training = training
+        return logits, loss
+
+    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """The cross entropy of scores `[N, classes]`; of independent labels, the mean of what each has by itself."""
+        if self.reading.kind == SIGMOID and scores.shape[1] > 2:
+            return F.binary_cross_entropy_with_logits(scores, F.one_hot(labels, scores.shape[1]).to(scores))
+        return F.cross_entropy(scores, labels)
 
     def _check_model(self) -> None:
         if not any(parameter.requires_grad for parameter in self.model.parameters()):
             raise WrongSetting(_("The network has no weights that can be trained."))
-        classes = predictions(self.model, self.pictures[:1]).shape[1]
+        if any(parameter.is_inference() for parameter in self.model.parameters()):
+            message = _("What was made inside torch.inference_mode cannot learn: make the network outside of it.")
+            raise WrongSetting(message)
+        self._add_channels()
+        classes = self._predictions(self.pictures[:1]).shape[1]
         for labels in (self.labels, self.held_out[1]):
             if labels.min() < 0 or labels.max() >= classes:
                 message = _("The network has {classes} answers, so the labels must be 0 to {last}; there is a {label}.")
                 wrong = labels[(labels < 0) | (labels >= classes)][0].item()
                 raise WrongSetting(message.format(classes=classes, last=classes - 1, label=wrong))
 
+    def _add_channels(self) -> None:
+        """Put the axis of channels into pictures `[N, H, W]`, unless the model takes them only as they are."""
+        first, second = self.pictures, self.held_out[0]
+        if first.ndim == second.ndim == 3:
+            try:
+                self._predictions(first[:2, None])
+            except WrongSetting:
+                return
+            self.pictures, self.held_out = first[:, None], (second[:, None], self.held_out[1])
+
+    def _predictions(self, pictures: Tensor) -> Tensor:
+        return predictions(self.model, pictures, reading=self.reading)
+
     def _test(self) -> None:
         pictures, labels = self.held_out
-        self.logits = predictions(self.model, pictures)
-        self.held_out_accuracy = (self.logits.argmax(1) == labels).double().mean().item()
+        self.logits = self._predictions(pictures)
+        self.held_out_accuracy = (self.logits.argmax(1) == labels.cpu()).double().mean().item()
         self.tested_at = self.index
 
     def _give_up(self) -> None:
@@ -273,8 +280,6 @@ def train(
     Without `examples` these are the 4,000 digits of `split_digits`, and `held_out` the other 1,000. Returns the
     `Training` with its history. Raises `Diverged` (with the last good weights put back), and what `Training` raises.
     """
-    from tqdm.auto import tqdm
-
     if examples is None or held_out is None:
         digits = split_digits()
         examples = digits[0] if examples is None else examples
@@ -282,58 +287,16 @@ def train(
     training = Training(
         model, examples, held_out, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed
     )
-    with tqdm(total=training.total, desc=_("training"), disable=not progress, leave=False) as bar:
-        for step in training.steps():
-            bar.update()
-            if step.held_out == step.held_out:
-                words = _("loss {loss:.2f}, held-out accuracy {accuracy:.1%}")
-                bar.set_postfix_str(words.format(loss=step.loss, accuracy=step.held_out), refresh=False)
+    finished(training.steps(), _("training"), progress, _in_words)
     return training
 
 
-def as_tensors(examples: Examples) -> tuple[Tensor, Tensor]:
-    """Pictures and labels as tensors; labels of any whole-number type become int64, arrays become tensors.
-
-    Raises `WrongSetting` unless there is at least one picture, of floats, and a label each.
-    """
-    try:
-        pair = examples.tensors() if isinstance(examples, Digits) else examples
-        pictures, labels = map(torch.as_tensor, pair)
-        counts = len(pictures), len(labels)
-    except (TypeError, ValueError, RuntimeError):
-        raise WrongSetting(_("Examples are Digits, or a pair: pictures [N, C, H, W], labels [N].")) from None
-    if counts[0] == 0 or counts[0] != counts[1]:
-        message = _("There are {pictures} pictures and {labels} labels: give at least one picture, and a label each.")
-        raise WrongSetting(message.format(pictures=counts[0], labels=counts[1]))
-    if not pictures.is_floating_point() or labels.ndim != 1 or labels.is_floating_point():
-        message = _("Pictures must be floats and labels whole numbers [N], not {pictures} and {labels} {shape}.")
-        words = {"pictures": _kind(pictures), "labels": _kind(labels), "shape": list(labels.shape)}
-        raise WrongSetting(message.format(**words))
-    return pictures, labels.long()
-
-
-def _kind(values: Tensor) -> str:
-    return str(values.dtype).removeprefix("torch.")
-
-
-def predictions(model: Network | nn.Module, pictures: Tensor, batch_size: int = 500) -> Tensor:
-    """The logits `[N, classes]` of many pictures, in eval mode and without gradients.
-
-    Raises `WrongSetting` when the network cannot read such pictures, or puts out anything but logits.
-    """
-    module = as_module(model)
-    try:
-        with evaluating(module), torch.no_grad():
-            logits = [run(module, batch) for batch in pictures.split(batch_size)]
-    except RuntimeError as error:
-        message = _("The network cannot read pictures of shape {shape}: {reason}.")
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise WrongSetting(message.format(shape=list(pictures.shape[1:]), reason=reason)) from error
-    if not all(isinstance(part, Tensor) and part.ndim == 2 for part in logits):
-        shapes = [list(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in logits]
-        message = _("The network must put out a number for each class, [N, classes], not {shape}.")
-        raise WrongSetting(message.format(shape=shapes[0]))
-    return torch.cat(logits)
+def _in_words(step: TrainingStep) -> str:
+    """What the bar says after a test; nothing in between."""
+    if math.isnan(step.held_out):
+        return ""
+    words = _("loss {loss:.2f}, held-out accuracy {accuracy:.1%}")
+    return words.format(loss=step.loss, accuracy=step.held_out)
 
 
 def confusion(logits: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -346,3 +309,12 @@ def confusion(logits: Tensor, labels: Tensor, classes: int) -> Tensor:
         message = _("Labels and answers must be 0 to {last} in a confusion matrix of {classes} classes.")
         raise WrongSetting(message.format(last=classes - 1, classes=classes))
     return torch.bincount(labels * classes + said, minlength=classes * classes).reshape(classes, classes)
+
+
+def gradient_norms(model: nn.Module, norms: dict[str, float]) -> list[tuple[str, float]]:
+    """From the norms of the gradients of parameters those of whole layers: (name of the layer, norm), in order."""
+    layers: dict[str, float] = {}
+    for name, _parameter in model.named_parameters():
+        layer = name.rpartition(".")[0] or name
+        layers[layer] = layers.get(layer, 0.0) + norms.get(name, 0.0) ** 2
+    return [(layer, square**0.5) for layer, square in layers.items()]

@@ -95,7 +95,7 @@ class EfficientNetLite0(nn.Module):
         self.flatten = nn.Flatten()
         self.classifier = nn.Linear(1280, classes)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # there it would import torch's compiler
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import WrongSetting
 from ..i18n import _
+from ..seeds import Drawing
 from ..settings import whole_number
 
 # fmt: off
@@ -216,7 +217,7 @@ def _two_counts(filters: tuple[int, int]) -> tuple[int, int]:
     return whole_number(name, first, 1), whole_number(name, second, 1)
 
 
+@torch.inference_mode(False)  # weights made under it would refuse gradients for good
 def _seeded(seed: int, layers: Callable[[], OrderedDict]) -> nn.Sequential:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(whole_number(_("seed"), seed, 0))
+    with Drawing(seed):
         return nn.Sequential(layers())

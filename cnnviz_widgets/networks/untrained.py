@@ -7,9 +7,13 @@ from torch import Tensor, nn
 
 from ..errors import CnnvizError
 from ..i18n import _
-from . import Network, as_module, load_network
+from ..seeds import Drawing
+from .asking import as_module, like
+from .by_name import load_network
+from .network import Network
 
 
+@torch.inference_mode(False)  # weights made under it would refuse gradients for good
 def untrained(model: Network | nn.Module, seed: int = 0) -> nn.Module:
     """A module of the architecture of `model`, in eval mode, with weights drawn at random from `seed`.
 
@@ -28,8 +32,7 @@ def untrained(model: Network | nn.Module, seed: int = 0) -> nn.Module:
             message = _("There is no untrained network to compare with: this one cannot be copied. {reason}")
             raise CnnvizError(message.format(reason=error)) from error
         _draw_anew(built, seed)
-    like = next(module.parameters(), torch.empty(0))
-    return built.to(device=like.device, dtype=like.dtype).eval()
+    return built.to(device=like(module).device, dtype=like(module).dtype).eval()
 
 
 def _by_name(network: Network, seed: int) -> nn.Module | None:
@@ -47,15 +50,12 @@ def _shapes(module: nn.Module) -> dict[str, torch.Size]:
 
 @torch.no_grad()
 def _draw_anew(module: nn.Module, seed: int) -> None:
-    generator, state = torch.Generator().manual_seed(seed), torch.random.get_rng_state()
+    generator = torch.Generator().manual_seed(seed)
     versions = {id(parameter): parameter._version for parameter in module.parameters()}
-    torch.random.default_generator.manual_seed(seed)
-    try:
+    with Drawing(seed):
         for part in module.modules():
             if callable(getattr(part, "reset_parameters", None)):
                 part.reset_parameters()
-    finally:
-        torch.random.set_rng_state(state)
     for parameter in module.parameters():
         if parameter._version == versions[id(parameter)] and parameter.numel():
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)

@@ -56,7 +56,7 @@ def known_networks() -> list[KnownNetwork]:
     """
     networks = []
     for name, year, parameters, megabytes, file in _facts():
-        path = bundled_file() if name == BUNDLED else cached_file(file)
+        path = bundled_file() if name == BUNDLED else cached_file(file) or placed_by_hand(file)
         where = "download" if path is None else "bundled" if name == BUNDLED else "cached"
         networks.append(KnownNetwork(name, year, parameters, megabytes, where, path))
     return networks
@@ -112,6 +112,13 @@ def cached_file(file: str) -> Path | None:
     """The cached file of this name (or address), or None; one that this reader may not read is none."""
     name = Path(urlparse(file).path).name
     return next((folder / name for folder in folders() if _is_readable(folder / name)), None)
+
+
+def placed_by_hand(file: str) -> Path | None:
+    """A file of this name (or address) without the hash in it, as a lab may have put it into torch's cache, or None."""
+    name = Path(urlparse(file).path).name
+    plain = torch.hub.HASH_REGEX.sub(".", name)
+    return cached_file(plain) if plain != name else None
 
 
 def is_intact(file: Path) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from .. import render
+from .drawing import Drawing
 
 LEFT, BOTTOM, TOP, RIGHT = 46, 34, 22, 10  # screen pixels around the plot
 
@@ -73,6 +74,19 @@ def line_chart(
             draw.text((key, 4 * density), name, font=face, fill=colour, anchor="rt")
             key -= face.getlength(name) + 10 * density
     return np.asarray(picture)
+
+
+def line_drawing(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    caption: str,
+    alt: str = "",
+    *,
+    density: int = 2,
+    **options: object,
+) -> Drawing:
+    """A `line_chart` of these lines with its words; `options` are those of `line_chart`."""
+    picture = line_chart(series, density=density, **options)
+    return Drawing(picture, caption, alt, more={"zoom": 1 / density, "drawing": True})
 
 
 def _finite(

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from .. import render
-from ..errors import WrongSetting
 from ..i18n import _
-from ..layers import record, run
-from ..networks import Network, as_module, evaluating
+from ..layers import layer_outputs
+from ..networks import Network, as_module, as_pictures
 
 WIDTH = 432  # screen pixels of the whole sheet
 LABELS = 80  # screen pixels of the column of names
@@ -65,6 +63,10 @@ class LayerSheet:
         """The sheet in words."""
         return _("What each layer puts out: {layers}").format(layers=", ".join(layer.title for layer in self.layers))
 
+    def drawing(self, caption: str, alt: str = "") -> render.Drawing:
+        """The sheet to be shown, pixel by pixel; its alternative text is its own where none is given."""
+        return render.Drawing(self.image, caption, alt or self.alt, more={"pixelated": True})
+
 
 def layer_sheet(
     module: Network | nn.Module, inputs: Tensor, names: Sequence[str] | None = None, *, with_input: bool = True
@@ -79,13 +81,10 @@ def layer_sheet(
     runs in eval mode without gradients and is not changed. Raises `UnknownLayer`, and `WrongSetting` unless `inputs`
     is exactly one picture.
     """
-    module = as_module(module)
-    if inputs.ndim != 4 or len(inputs) != 1:
-        message = _("A layer sheet shows one picture, a tensor of shape [1, C, H, W], not {shape}.")
-        raise WrongSetting(message.format(shape=list(inputs.shape)))
+    inputs, network = as_pictures(inputs, one=True), module
+    module = as_module(network)
     wanted = list(_drawn_layers(module)) if names is None else list(names)
-    with record(module, wanted) as seen, evaluating(module), torch.no_grad():
-        run(module, inputs)
+    seen = layer_outputs(network, inputs, wanted)
     outputs = {name: output[0].float().cpu() for name, output in seen.items()}
     signed = {name for name in outputs if isinstance(module.get_submodule(name), _WEIGHTED)}
     shown = [*([(_("input"), inputs[0].float().cpu())] if with_input else []), *outputs.items()]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import WrongSetting
 from ..i18n import _
-from ..settings import one_of
+from ..settings import a_tensor, one_of
 
 LEAK = 0.1
 """Slope of the leaky ReLU below zero. Its authors take 0.01, which could not be told from 0 in a picture."""
@@ -114,7 +114,7 @@ def activate(inputs: Tensor, name: str) -> Tensor:
     Whole numbers are taken as float32. Raises `WrongSetting` for another name.
     """
     function = ACTIVATIONS[one_of(_("activation"), name, ACTIVATIONS)].function
-    return function(inputs if inputs.is_floating_point() else inputs.float())
+    return function(inputs if a_tensor(inputs).is_floating_point() else inputs.float())
 
 
 def zeroed(outputs: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def zeroed(outputs: Tensor) -> Tensor:
 
     Raises `WrongSetting` for a tensor that has no pixels in channels.
     """
-    if outputs.ndim < 3 or not all(outputs.shape[2:]):
+    if a_tensor(outputs).ndim < 3 or not all(outputs.shape[2:]):
         message = _("Give feature maps [N, C, H, W], not a tensor of shape {shape}.")
         raise WrongSetting(message.format(shape=list(outputs.shape)))
     return (outputs == 0).flatten(2).double().mean(2)
@@ -134,5 +134,5 @@ def additivity_gap(function: Callable[[Tensor], Tensor], first: Tensor, second: 
     Every linear function is additive; a single gap above rounding shows that a function is not linear. Whole numbers
     are taken as float32, because sums of bytes begin again at 256.
     """
-    first, second = (each if each.is_floating_point() else each.float() for each in (first, second))
+    first, second = (each if a_tensor(each).is_floating_point() else each.float() for each in (first, second))
     return float((function(first + second) - function(first) - function(second)).abs().max())

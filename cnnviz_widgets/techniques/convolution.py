@@ -214,5 +214,17 @@ def random_kernels(count: int, size: int, seed: int = 0, channels: int = 1) -> T
     """
     count, size = whole_number(_("number of kernels"), count, 1), whole_number(_("kernel size"), size, 1)
     channels = whole_number(_("number of channels"), channels, 1)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole_number(_("seed"), seed, 0))
     return torch.randn(count, channels, size, size, generator=generator) / (size * channels**0.5)
+
+
+def responses(inputs: Tensor, weights: Tensor) -> Tensor:
+    """`inputs` `[1, C, H, W]` convolved with `weights` `[K, C, k, k]`, without a border, in a panel without padding.
+
+    Raises `WrongSetting` when the picture is smaller than the kernel.
+    """
+    size, (height, width) = weights.shape[-1], inputs.shape[-2:]
+    if size > min(height, width):
+        message = _("A kernel of {n} × {n} does not fit into a picture of {h} × {w} pixels: choose a smaller kernel.")
+        raise WrongSetting(message.format(n=size, h=height, w=width))
+    return convolve(inputs, weights)

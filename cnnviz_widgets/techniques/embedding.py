@@ -6,35 +6,39 @@ stopped; scikit-learn's cannot. PCA and trustworthiness are scikit-learn's.
 """
 
 import math
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import images
 from ..errors import WrongSetting
 from ..i18n import _
-from ..layers import record
-from ..networks import Network, as_module, evaluating
+from ..images.crops import CROPPED, Crops, picture_crops  # noqa: F401 (read from here so far)
+from ..layers import LAST_TWO, channels_first, layer_outputs, layer_tree
+from ..networks import Network, inputs_first
 from ..settings import one_of, whole_number
+from .steps import finished
+from .targets import asked
 
 MOST = 5000  # points; the distances of all pairs are looked at
 EXAGGERATED = 250  # iterations at the beginning in which like points pull harder
 EXAGGERATION = 12.0
+SPREAD = 1e-4  # standard deviation of a map as it begins, along its longer side
 STARTS = {"pca": _("PCA"), "random": _("random")}
+EXACT = 2000  # points up to which all pairs are counted in float64, which is slower
 WORK = 10_000  # points that one step may move, each once an iteration: some 50 ms
 PIXELS = "pixels"
-CROPPED = ("cat", "coffee", "astronaut", "rocket", "motorcycle", "camera", "brick", "grass", "gravel", "china")
 
 
 # ------------------------------------------------------------------------------------------------------------- codes
 def layer_codes(
     model: Network | nn.Module,
-    names: str | Sequence[str],
     inputs: Tensor,
+    names: str | Sequence[str],
     *,
     pooled: bool = False,
     batch_size: int = 50,
@@ -45,55 +49,29 @@ def layer_codes(
     `pooled` averaged over their places, so that only how strongly each channel speaks is left. The model runs in eval
     mode without gradients, and its layers are found as in `record`; one that runs several times gives its last output.
     """
+    inputs, names = inputs_first(inputs, names)
     names = [names] if isinstance(names, str) else list(names)
     layers = [name for name in names if name != PIXELS]
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
-    module = as_module(model)
-    for batch in inputs.split(whole_number(_("batch size"), batch_size, 1)):
-        with evaluating(module), record(module, layers) as seen, torch.no_grad():
-            module(batch)
+    ask = asked(model)
+    inputs = ask.prepared(inputs)
+    size = 1 if ask.one_by_one else whole_number(_("batch size"), batch_size, 1)
+    axes = {info.name: info.axes for info in layer_tree(model, inputs[:1], containers=True)} if pooled else {}
+    for batch in inputs.split(size):
+        seen = layer_outputs(model, batch, layers)
         for name in names:
-            output = batch if name == PIXELS else seen[name]
+            output = batch if name == PIXELS else channels_first(seen[name], axes.get(name, LAST_TWO))
+            if not output.ndim or len(output) != len(batch):
+                message = _('"{name}" puts out {shape} for a batch of {count}: what it says belongs to no picture.')
+                raise WrongSetting(message.format(name=name, shape=list(output.shape), count=len(batch)))
             mean = pooled and output.ndim == 4 and name != PIXELS
-            parts[name].append((output.mean((2, 3)) if mean else output.flatten(1)).float())
+            parts[name].append((output.mean((2, 3)) if mean else output.flatten(1)).float().cpu())
     return {name: torch.cat(rows) for name, rows in parts.items()}
 
 
-@dataclass(frozen=True, eq=False)
-class Crops:
-    """Squares cut from pictures: uint8 `[N, side, side, 3]`, the picture of each (int64 `[N]`), the pictures' names."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-def picture_crops(
-    pictures: Sequence[images.ImageSource] = CROPPED, *, side: int = 64, each: int = 30, seed: int = 0
-) -> Crops:
-    """`each` squares of `side` pixels from every one of `pictures`, no two of which overlap, drawn from `seed`.
-
-    Raises `WrongSetting` when a picture has no room for so many.
-    """
-    side, each = whole_number(_("side of a crop"), side, 1), whole_number(_("number of crops"), each, 1)
-    generator = np.random.default_rng(seed)
-    cut, labels = [], []
-    for label, source in enumerate(pictures):
-        picture = images.load(source)
-        rows, columns = (extent // side for extent in picture.shape[:2])
-        if rows * columns < each:
-            message = _("Picture {number} has room for {room} squares of {side} × {side} pixels, not for {each}.")
-            raise WrongSetting(message.format(number=label + 1, room=rows * columns, side=side, each=each))
-        top, left = ((extent % side) // 2 for extent in picture.shape[:2])
-        for place in np.sort(generator.permutation(rows * columns)[:each]):
-            y, x = top + place // columns * side, left + place % columns * side
-            cut.append(picture[y : y + side, x : x + side])
-            labels.append(label)
-    names = tuple(str(source) if isinstance(source, str) else str(n + 1) for n, source in enumerate(pictures))
-    return Crops(np.stack(cut), np.array(labels), names)
+def as_tensor(values: Tensor | np.ndarray) -> Tensor:
+    """Numbers of any type, on any device, as a tensor on the CPU that is no part of a computation."""
+    return values.detach().cpu() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
 
 
 def as_codes(codes: Tensor | np.ndarray, least: int = 3) -> Tensor:
@@ -101,7 +79,7 @@ def as_codes(codes: Tensor | np.ndarray, least: int = 3) -> Tensor:
 
     Raises `WrongSetting` for fewer than `least` codes, more than 5,000, or numbers that are not finite.
     """
-    matrix = torch.as_tensor(np.asarray(codes) if not isinstance(codes, Tensor) else codes.detach())
+    matrix = as_tensor(codes)
     if matrix.ndim < 2 or not least <= len(matrix) <= MOST or not matrix[0].numel():
         message = _("Give {least} to {most:,} codes, a row of numbers each, not an array of shape {shape}.")
         raise WrongSetting(message.format(least=least, most=MOST, shape=tuple(matrix.shape)))
@@ -138,7 +116,7 @@ class TsneStep:
     """The map after `index` of `total` iterations.
 
     `points` is float32 `[N, 2]`. `divergence` is the Kullback-Leibler divergence of the map's affinities from those of
-    the codes, in nats, without the exaggeration of the first iterations; NaN before these.
+    the codes, in nats, over all pairs and without the exaggeration of the first iterations; NaN before these.
     """
 
     index: int
@@ -175,8 +153,9 @@ def tsne_steps(
 
     `perplexity`, below N, is how many neighbours each point attends to. `start` is "pca", "random" (drawn from `seed`,
     which matters for nothing else), or points `[N, 2]`. Like points pull 12 times as hard in the first 250 iterations.
-    Repulsion is counted after Joshua Barnes and Piet Hut: far groups of points as one. Raises `WrongSetting` for
-    settings that make no sense.
+    Repulsion is counted after Joshua Barnes and Piet Hut: far groups of points as one. Among few points, where nearly
+    all are neighbours, that pull alone would draw them into one place; the map is then kept as wide as it began.
+    Raises `WrongSetting` for settings that make no sense.
     """
     import openTSNE
 
@@ -185,8 +164,11 @@ def tsne_steps(
     _check_perplexity(perplexity, len(matrix))
     points = _first_points(matrix, start, seed)
     yield TsneStep(0, total, points.float(), math.nan)
+    perplexity = min(float(perplexity), len(matrix) - 1)  # beyond that openTSNE would take a third of it
     nearest = openTSNE.affinity.PerplexityBasedNN(matrix.numpy(), perplexity, method="exact")
     moving = openTSNE.TSNEEmbedding(points.numpy(), nearest, negative_gradient_method="bh")
+    sparse = nearest.P.tocoo()
+    pairs = [torch.from_numpy(np.array(values)) for values in (sparse.data, sparse.row, sparse.col)]
     at_once = min(max(WORK // len(matrix), 1), 10)
     index = 0
     while index < total:
@@ -194,8 +176,11 @@ def tsne_steps(
         goal = min(index + at_once, min(EXAGGERATED, total) if early else total)
         phase = {"exaggeration": EXAGGERATION, "momentum": 0.5} if early else {"momentum": 0.8}
         moving.optimize(goal - index, inplace=True, **phase)
+        if early:
+            _keep_wide(moving)
         index = goal
-        yield TsneStep(index, total, torch.from_numpy(np.array(moving, np.float32)), float(moving.kl_divergence))
+        points = torch.from_numpy(np.array(moving, np.float32))
+        yield TsneStep(index, total, points, _divergence(*pairs, points))
 
 
 def tsne(
@@ -208,20 +193,41 @@ def tsne(
     progress: bool = True,
 ) -> TsneStep:
     """The last of `tsne_steps`, with a bar that shows how far it is."""
-    from tqdm.auto import tqdm
-
     steps = tsne_steps(codes, perplexity, start=start, seed=seed, iterations=iterations)
-    with tqdm(total=iterations, desc="t-SNE", disable=not progress, leave=False) as bar:
+    return finished(steps, "t-SNE", progress)
 
-        def counted(step: TsneStep) -> TsneStep:
-            bar.update(step.index - bar.n)
-            return step
 
-        return deque(map(counted, steps), maxlen=1).pop()
+def _keep_wide(moving: Any) -> None:
+    """Stretch a map that has shrunk to a hundredth of what it began with, and its momentum, to that width again.
+
+    While all points lie so close that all of them repel one another alike, only their places relative to each other
+    matter; smaller still, openTSNE takes different places for the same.
+    """
+    spread = float(np.std(moving, axis=0).max())
+    if 0 < spread < SPREAD / 100:
+        moving *= SPREAD / spread
+        moving.optimizer.update *= SPREAD / spread
+
+
+def _divergence(shares: Tensor, first: Tensor, second: Tensor, points: Tensor) -> float:
+    """The Kullback-Leibler divergence of the map `points` `[N, 2]` from affinities, as it is defined.
+
+    The affinities are given by the `shares` of the pairs of points `first` and `second` whose share is not 0.
+    """
+    count = len(points)
+    x, y = points.T.to(torch.double if count <= EXACT else torch.float).contiguous()
+    squared = (x[first] - x[second]).square().double() + (y[first] - y[second]).square()
+    rows = max(160_000 // count, 1)  # that many fit into a processor's cache at a time
+    nearness = -float(count)  # that of each point to itself, which is 1
+    for some_x, some_y in zip(x.split(rows), y.split(rows), strict=True):
+        distance = (some_x[:, None] - x).square_().add_((some_y[:, None] - y).square_())
+        nearness += distance.add_(1).reciprocal_().sum().item()
+    attraction = torch.special.xlogy(shares, shares).sum() + shares @ squared.log1p()
+    return max(attraction.item() + shares.sum().item() * math.log(nearness), 0.0)
 
 
 def _check_perplexity(perplexity: float, count: int) -> None:
-    is_number = isinstance(perplexity, (int, float)) and not isinstance(perplexity, bool)
+    is_number = isinstance(perplexity, Real) and not isinstance(perplexity, bool)
     if not is_number or not 1 <= perplexity < count:
         message = _("The perplexity must be a number from 1 to below the number of points, {count}, not {value!r}.")
         raise WrongSetting(message.format(count=count, value=perplexity))
@@ -232,10 +238,10 @@ def _first_points(matrix: Tensor, start: str | Tensor | np.ndarray, seed: int) -
     if isinstance(start, str):
         if one_of(_("start"), start, STARTS) == "random":
             generator = torch.Generator().manual_seed(whole_number(_("seed"), seed, 0))
-            return 1e-4 * torch.randn(len(matrix), 2, generator=generator, dtype=torch.float64)
+            return SPREAD * torch.randn(len(matrix), 2, generator=generator, dtype=torch.float64)
         points = pca(matrix)[0]
-        return points / points[:, 0].std(correction=0).clamp(min=1e-12) * 1e-4
-    points = torch.as_tensor(np.asarray(start)).double()
+        return points / points[:, 0].std(correction=0).clamp(min=1e-12) * SPREAD
+    points = as_tensor(start).double()
     if points.shape != (len(matrix), 2) or not points.isfinite().all():
         message = _("Points to start from must be finite and of shape {wanted}, not {shape}.")
         raise WrongSetting(message.format(wanted=(len(matrix), 2), shape=tuple(points.shape)))
@@ -261,11 +267,12 @@ def neighbours(codes: Tensor | np.ndarray, count: int = 1) -> Tensor:
 
 
 def neighbour_accuracy(codes: Tensor | np.ndarray, labels: Tensor | np.ndarray) -> float:
-    """The share (0..1) of codes `[N, D]` whose nearest other code has the same label of `[N]`.
+    """The share (0..1) of codes `[N, D]` whose nearest other code has the same label of `[N]`, numbers or words.
 
     Raises `WrongSetting` unless there is a label for every code.
     """
-    labels = torch.as_tensor(labels)
+    labels = labels if isinstance(labels, Tensor) else np.unique(np.asarray(labels), return_inverse=True)[1]
+    labels = as_tensor(labels)
     if labels.shape != (len(codes),):
         message = _("There are {codes} codes and {labels} labels: give a label each.")
         raise WrongSetting(message.format(codes=len(codes), labels=len(labels)))

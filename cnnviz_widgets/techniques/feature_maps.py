@@ -1,28 +1,25 @@
 """What every channel of a layer makes of a picture, how strongly it answers, and which kernel it answers with."""
 
-import itertools
-import math
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import CnnvizError, WrongSetting
 from ..i18n import _
-from ..layers import LAST_TWO, channels_first, find_layer, layer_tree, record
-from ..layers.receptive import Trace
-from ..networks import Network, as_module, evaluating
-from ..settings import one_of
+from ..layers import LAST_TWO, Trace, channels_first, find_layer, has_maps, hooked, map_layers, tap
+from ..layers.hooks import Reached
+from ..networks import Asked, Network, inputs_first
+from ..settings import a_tensor, one_of, whole_number
+from .targets import asked
 
 STRENGTHS = {"mean": _("mean answer"), "peak": _("largest value")}
 
 
 def feature_maps(
     model: Network | nn.Module,
-    layer: str,
     inputs: Tensor,
+    layer: str,
     *,
     call: int | None = None,
     axes: tuple[int, int] | None = None,
@@ -40,36 +37,34 @@ def feature_maps(
     Raises `UnknownLayer`, which names the nearest; `CnnvizError` when the layer puts out something other than a tensor;
     and `WrongSetting` when it puts out no maps, is not reached, or the picture is too small to reach it.
     """
-    module = as_module(model)
-    part = find_layer(module, layer)
-    inputs = _as_the_module_wants(module, inputs)
-    hook = _after(math.inf if call is None else call + 1)
-    following = Trace(inputs) if axes is None and inputs.ndim == 4 else nullcontext()
+    ask, (inputs, layer) = asked(model), inputs_first(inputs, layer)
+    find_layer(ask.module, layer)
+    call = None if call is None else whole_number(_("number of the call"), call, 0)
+    inputs = ask.prepared(inputs)
+    groups = inputs.split(1 if ask.one_by_one else len(inputs))
+    return torch.cat([_maps(ask, layer, group, call, axes) for group in groups])
+
+
+def _maps(ask: Asked, layer: str, inputs: Tensor, call: int | None, axes: tuple[int, int] | None) -> Tensor:
+    following = nullcontext() if axes is not None else Trace(inputs)
     with (
-        record(module, layer) as seen,
-        _hooked([part], hook),
-        evaluating(module),
+        ask.awake(),
         torch.inference_mode(False),  # where operations cannot be followed
-        torch.no_grad(),
         following,
+        tap(ask.module, layer, calls=None if call is None else call + 1) as calls,
     ):
         try:
-            module(inputs)
-        except _Reached:
-            pass
-        except CnnvizError:
-            raise
-        except Exception as error:
-            if layer not in seen:
+            ask.output(inputs)
+        except CnnvizError as error:
+            if not calls:  # what stands behind the layer may take no picture of this size
                 raise WrongSetting(_does_not_pass(layer, inputs, error)) from error
-    calls = seen.calls.get(layer, [])
     if len(calls) <= (call or 0):
         message = _('"{name}" ran {count} times for this picture; there is no call {call}.')
         raise WrongSetting(message.format(name=layer, count=len(calls), call=call or 0))
     maps = calls[-1 if call is None else call]
     if isinstance(following, Trace):
         axes = following.axes(maps)
-    return _checked(module, layer, channels_first(maps, axes or LAST_TWO), inputs)
+    return checked_maps(ask, layer, channels_first(maps, axes or LAST_TWO), inputs)
 
 
 def strength(maps: Tensor, by: str = "mean") -> Tensor:
@@ -79,7 +74,7 @@ def strength(maps: Tensor, by: str = "mean") -> Tensor:
     below zero counts for nothing, as it would after a ReLU. Raises `WrongSetting` for any other `by`.
     """
     one_of(_("strength"), by, STRENGTHS)
-    positive = maps.clamp(min=0).flatten(1)
+    positive = a_tensor(maps).clamp(min=0).flatten(1)
     return positive.mean(1) if by == "mean" else positive.amax(1)
 
 
@@ -93,30 +88,31 @@ def strongest_channel(maps: Tensor, by: str = "mean") -> int:
     return int(by_strength(maps, by)[0])
 
 
+def chosen_channels(output: Tensor, count: int, which: str, start: int = 0) -> list[int]:
+    """Numbers of at most `count` channels of `[C, H, W]` or `[C]`: those from `start` on, or the strongest in order.
+
+    `which` is "first" or "strongest". A layer that ends before `start` + `count` gives its last ones.
+    """
+    if which == "strongest":
+        return by_strength(output if output.ndim == 3 else output[:, None, None])[:count].tolist()
+    first = max(min(start, len(output) - count), 0)
+    return list(range(first, min(first + count, len(output))))
+
+
 def silent(maps: Tensor) -> Tensor:
     """True for each of `maps` [K, h, w] that is nowhere above zero: bool [K]."""
     return maps.flatten(1).amax(1) <= 0
 
 
-def map_layers(model: Network | nn.Module, inputs: Tensor) -> tuple[str, ...]:
-    """The layers (blocks too) that put out maps for `inputs` [N, C, H, W]: more than one place in each channel."""
-    layers = layer_tree(model, _as_the_module_wants(as_module(model), inputs), containers=True)
-    return tuple(info.name for info in layers if has_maps(info.channels_first) and info.output_shape[0] == len(inputs))
-
-
-def has_maps(shape: tuple[int, ...]) -> bool:
-    """True if an output of this shape is made of maps: [N, K, h, w] with more than one place."""
-    return len(shape) == 4 and shape[1] > 0 and shape[2] * shape[3] > 1
-
-
-def kernels_of(model: Network | nn.Module, layer: str, inputs: Tensor) -> tuple[str, Tensor] | None:
+def kernels_of(model: Network | nn.Module, inputs: Tensor, layer: str) -> tuple[str, Tensor] | None:
     """The convolution that makes the channels of `layer`: its name and its weights [K, C, k, k]; None if there is none.
 
     It is the layer itself, or the convolution before it if only layers that keep channels apart (norms, activations,
     pooling) lie between them: channel number i is then the answer of filter number i. Found by following the tensors of
     one forward pass for `inputs` [N, C, H, W], so what is added to a shortcut has no kernel of its own.
     """
-    module = as_module(model)
+    ask, (inputs, layer) = asked(model), inputs_first(inputs, layer)
+    module, inputs = ask.module, ask.prepared(inputs)
     wanted = find_layer(module, layer)
     # The tensors themselves are kept so that no id is given twice, and their versions since `x += y` keeps the id.
     made: dict[int, tuple[Tensor, int, nn.Conv2d | None]] = {}
@@ -135,13 +131,12 @@ def kernels_of(model: Network | nn.Module, layer: str, inputs: Tensor) -> tuple[
             conv = entered.get(part) if isinstance(part, _CHANNEL_BY_CHANNEL) else None
             made[id(output)] = output, output._version, part if isinstance(part, nn.Conv2d) else conv
         if part is wanted:
-            raise _Reached(output)
+            raise Reached(output)
 
-    inputs = _as_the_module_wants(module, inputs)
-    with _hooked(module.modules(), follow, enter), evaluating(module), torch.no_grad():
+    with ask.awake(), hooked(module.modules(), follow, enter), torch.inference_mode(False):
         try:
-            module(inputs)
-        except _Reached as reached:
+            ask.output(inputs.clone())  # a tensor made in inference mode has no version
+        except Reached as reached:
             conv = maker(reached.args[0])
             names = {part: name for name, part in module.named_modules()}
             return None if conv is None else (names[conv], conv.weight.detach().float())
@@ -169,51 +164,11 @@ _CHANNEL_BY_CHANNEL = (
 )
 
 
-class _Reached(BaseException):
-    """Ends a forward pass once it has gone as far as it is needed; no `except Exception` of a module may keep it."""
+def checked_maps(ask: Asked, layer: str, maps: Tensor, inputs: Tensor) -> Tensor:
+    """What `layer` put out for `inputs` [N, C, H, W], channels first, if these are maps: float32 [N, K, h, w].
 
-
-@contextmanager
-def _hooked(
-    parts: Iterable[nn.Module],
-    hook: Callable[[nn.Module, tuple, object], None],
-    before: Callable[[nn.Module, tuple], None] | None = None,
-) -> Iterator[None]:
-    """Call `hook(part, arguments, output)` after each forward of `parts` by this thread, inside the `with`.
-
-    `before(part, arguments)` is called in front of it.
+    Raises `WrongSetting`, which says what was put out instead.
     """
-    owner = threading.get_ident()
-
-    def mine(call: Callable[..., None]) -> Callable[..., None]:
-        return lambda *given: call(*given) if threading.get_ident() == owner else None
-
-    with ExitStack() as stack:
-        for part in parts:
-            stack.callback(part.register_forward_hook(mine(hook)).remove)
-            if before is not None:
-                stack.callback(part.register_forward_pre_hook(mine(before)).remove)
-        yield
-
-
-def _after(calls: float) -> Callable[..., None]:
-    """A hook that ends the forward pass when it is called for the time number `calls`."""
-    count = itertools.count(1)
-
-    def stop(*_arguments: object) -> None:
-        if next(count) == calls:
-            raise _Reached
-
-    return stop
-
-
-def _as_the_module_wants(module: nn.Module, inputs: Tensor) -> Tensor:
-    """`inputs` on the module's device and in the type of its weights, which may be half precision."""
-    like = next((value for value in module.parameters() if value.is_floating_point()), None)
-    return inputs if like is None else inputs.to(like.device, like.dtype)
-
-
-def _checked(module: nn.Module, layer: str, maps: Tensor, inputs: Tensor) -> Tensor:
     if len(maps) != len(inputs):
         message = _('"{name}" puts out {shape} for a batch of {count}: what it says belongs to no picture.')
         raise WrongSetting(message.format(name=layer, shape=list(maps.shape), count=len(inputs)))
@@ -229,7 +184,7 @@ def _checked(module: nn.Module, layer: str, maps: Tensor, inputs: Tensor) -> Ten
     )
     if maps.ndim != 4:
         message = _('"{name}" puts out {shape}, numbers without a place in the picture, and no map{how}.')
-    raise WrongSetting(message.format(name=layer, shape=shape, h=height, w=width, how=_instead(module, inputs)))
+    raise WrongSetting(message.format(name=layer, shape=shape, h=height, w=width, how=_instead(ask.module, inputs)))
 
 
 def _instead(module: nn.Module, inputs: Tensor) -> str:

@@ -1,35 +1,28 @@
 """Occlusion: cover a part of the picture, ask the network again, and note how sure it still is.
 
 Matthew D. Zeiler and Rob Fergus, "Visualizing and Understanding Convolutional Networks" (2014), section 4.2.
-The network is a black box: nothing is read from inside it, and nothing in it is changed. The work is done on a
-private copy that shares its weights.
+The network is a black box: nothing is read from inside it, and nothing in it is changed.
 """
 
-import copy
 import math
-import operator
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import UnknownClass, WrongSetting
+from .. import images
+from ..errors import WrongSetting
 from ..i18n import _
-from ..networks import Network, as_logits, as_module, evaluating
-from ..settings import one_of, whole_number
+from ..networks import Asked, Network, as_pictures
+from ..settings import whole_number
+from .fills import Bounds, bounds_of, cover_picture
+from .steps import finished, next_batch
+from .targets import Target, Wanted, as_target, asked
 
-FILLS = {
-    "grey": _("Grey"),
-    "black": _("Black"),
-    "white": _("White"),
-    "mean": _("Mean colour of the picture"),
-    "blur": _("Blurred picture"),
-    "noise": _("Noise"),
-}
+BATCH = 8  # pictures where nobody waits for a single step: fast, and small enough in memory for large networks too
 
 ARTICLE = {"window": 70, "stride": 14, "core": 14, "fill": "grey"}
 """Settings as in the course's source article: a grey box of 70 × 70 pixels (five times 14) steps by 14 pixels.
@@ -38,12 +31,7 @@ Read so: the whole box is covered, and its value is written to the core of 14 ×
 tile the picture: 16 × 16 values on 224 × 224. At the border the box hangs over the edge; only its part inside counts.
 """
 
-SECONDS_A_STEP = 0.07
-BATCH = 8
-LARGEST_BATCH = 16
-
 Pair = int | tuple[int, int]
-Bounds = tuple[float | Tensor, float | Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +41,9 @@ class OcclusionMap:
     `probabilities` and `logits`, [rows, columns], belong to the windows whose upper left corners are at `tops[row]`,
     `lefts[column]`; NaN where no window has been yet. `clean_probability` and `clean_logit` are those of the picture
     without a window. `window`, `core`, `stride` and `size` are (height, width) in pixels; a value stands for the
-    `core` in the middle of its window, which is the window itself unless set. `target` is the index of the class.
+    `core` in the middle of its window, which is the window itself unless set. `target` is the index of the class, None
+    where it was a function (whose value then stands for logit and probability), and `label` what it is called. `fill`
+    is the name of what was put in the picture's place, empty where it was a tensor.
     """
 
     probabilities: Tensor
@@ -66,7 +56,9 @@ class OcclusionMap:
     core: tuple[int, int]
     stride: tuple[int, int]
     size: tuple[int, int]
-    target: int
+    target: int | None
+    label: str = ""
+    fill: str = ""
 
     @property
     def drop(self) -> Tensor:
@@ -117,7 +109,7 @@ class Step:
 def occlusion(
     model: Network | nn.Module,
     inputs: Tensor,
-    target: int | str,
+    target: Wanted,
     window: Pair = 32,
     stride: Pair = 16,
     fill: str | Tensor = "grey",
@@ -133,22 +125,16 @@ def occlusion(
     Zeiler and Fergus (2014). See `occlusion_steps` for the arguments and errors; `progress` shows a bar. Nobody waits
     for a single step here, so `batch_size` is one that is fast and small enough in memory for large networks too.
     """
-    from tqdm.auto import tqdm
-
     steps = occlusion_steps(
         model, inputs, target, window, stride, fill, core=core, bounds=bounds, seed=seed, batch_size=batch_size
     )
-    with tqdm(desc=_("Occlusion"), disable=not progress, leave=False) as bar:
-        for step in steps:
-            bar.total = step.total
-            bar.update(step.index - bar.n)
-    return step.map
+    return finished(steps, _("Occlusion"), progress).map
 
 
 def occlusion_steps(
     model: Network | nn.Module,
     inputs: Tensor,
-    target: int | str,
+    target: Wanted,
     window: Pair = 32,
     stride: Pair = 16,
     fill: str | Tensor = "grey",
@@ -162,7 +148,8 @@ def occlusion_steps(
 
     - `model`: a `Network`, or any module that gives logits (or probabilities) [N, classes]. Nothing in it is changed.
     - `inputs`: one picture as the network wants it, [1, C, H, W].
-    - `target`: index of the class, or its label where the model is a `Network`.
+    - `target`: index of the class, its label where the model is a `Network`, or a function of what the module
+      returns that gives one number a picture.
     - `window`, `stride`: pixels, or (height, width). Windows stand at 0, stride, 2 * stride, …; when the last does
       not end at the picture's edge, one more does, so that every pixel (at strides up to the window) is covered and
       every window is whole.
@@ -178,12 +165,13 @@ def occlusion_steps(
     Raises `WrongSetting` or `UnknownClass` at once, before the first step, or in the first step where only the
     network's answer tells how many classes it has.
     """
-    clean, window = _one_picture(inputs), _pair(_("window"), window)
-    blank = _blank_map(tuple(clean.shape[2:]), window, stride, core, _class_index(model, target))
-    cover = _cover_picture(clean, fill, window, _bounds_of(model, bounds), seed)
+    ask, target, window = asked(model), as_target(model, target), _pair(_("window"), window)
+    clean = ask.prepared(inputs, one=True)
+    blank = _blank_map(tuple(clean.shape[2:]), window, stride, core, target, fill if isinstance(fill, str) else "")
+    cover = cover_picture(clean, fill, window, bounds_of(model, bounds), seed)
     if batch_size is not None:
         batch_size = whole_number(_("batch size"), batch_size, 1)
-    return _steps(as_module(model), clean, cover, blank, batch_size)
+    return _steps(ask, target, clean, cover, blank, batch_size)
 
 
 def occlude(
@@ -200,86 +188,48 @@ def occlude(
 
     The window may hang over the edge. Arguments and errors as in `occlusion_steps`; a network's `bounds` go in here.
     """
-    clean, window = _one_picture(inputs), _pair(_("window"), window)
+    clean, window = as_pictures(inputs, one=True).detach(), _pair(_("window"), window)
     covered = clean.clone()
-    _paste(covered[0], _cover_picture(clean, fill, window, bounds, seed)[0], y, x, window)
+    _paste(covered[0], cover_picture(clean, fill, window, bounds, seed)[0], y, x, window)
     return covered
 
 
+def under_patch(
+    network: Network, inputs: Tensor, corner: tuple[int, int], window: Pair, fill: str | Tensor
+) -> tuple[np.ndarray, Tensor]:
+    """One place of a map by itself: `inputs` [1, C, H, W] with the window's upper left at `corner` (row, column).
+
+    Returns what the network then sees, uint8 [H, W, 3], and the probability of each class, float32 [classes].
+    """
+    ask = asked(network)
+    covered = occlude(inputs, *corner, window, fill, bounds=network.bounds)
+    probabilities = network.reading.probabilities(ask.scores(ask.prepared(covered))[0])
+    return images.to_image(network.denormalise(covered.float())), probabilities
+
+
 def _steps(
-    module: nn.Module, clean: Tensor, cover: Tensor, blank: OcclusionMap, batch_size: int | None
+    ask: Asked, target: Target, clean: Tensor, cover: Tensor, blank: OcclusionMap, batch_size: int | None
 ) -> Iterator[Step]:
-    ask, target = _private_copy(module), blank.target
-    answer = _checked(ask(clean), target, 1)
-    so_far = replace(blank, clean_probability=answer.softmax(1)[0, target].item(), clean_logit=answer[0, target].item())
+    score, probability = target.said(ask, ask.output(clean), 1)
+    so_far = replace(blank, clean_probability=probability.item(), clean_logit=score.item())
     corners = [(y, x) for y in blank.tops for x in blank.lefts]
-    logits = torch.full(blank.logits.shape, math.nan, dtype=answer.dtype)
+    logits = torch.full(blank.logits.shape, math.nan, dtype=score.dtype)
     probabilities = logits.clone()
     yield Step(0, len(corners), replace(so_far, logits=logits.clone(), probabilities=probabilities.clone()))
 
+    ask.quicken(clean)
+    batch_size = 1 if ask.one_by_one else batch_size
     done, count = 0, batch_size or 1
     while done < len(corners):
         began = time.perf_counter()
         batch = corners[done : done + count]
-        answer = _checked(ask(_covered_batch(clean, cover, batch, blank.window)), target, len(batch))
-        logits.view(-1)[done : done + count] = answer[:, target].cpu()
-        probabilities.view(-1)[done : done + count] = answer.softmax(1)[:, target].cpu()
+        score, probability = target.said(ask, ask.output(_covered_batch(clean, cover, batch, blank.window)), len(batch))
+        logits.view(-1)[done : done + len(batch)] = score
+        probabilities.view(-1)[done : done + len(batch)] = probability
         done += len(batch)
         if batch_size is None:
-            count = _next_batch(len(batch), time.perf_counter() - began)
+            count = next_batch(len(batch), time.perf_counter() - began)
         yield Step(done, len(corners), replace(so_far, logits=logits.clone(), probabilities=probabilities.clone()))
-
-
-def _next_batch(count: int, seconds: float) -> int:
-    """As many pictures as fit the time of a step, but at most twice as many as last time."""
-    affordable = int(SECONDS_A_STEP * count / max(seconds, 1e-9))
-    return max(1, min(affordable, 2 * count, LARGEST_BATCH))
-
-
-def _private_copy(module: nn.Module) -> Callable[[Tensor], Tensor]:
-    """A function that asks a copy of `module`, in eval mode and without gradients, for its logits.
-
-    On a copy, another thread that runs the same network meets neither our modes nor our memory layout. Parameters
-    are shared, except that the kernels of convolutions become channels-last, which halves the time on a CPU.
-    """
-    memo: dict[int, object] = {}
-    for parameter in module.parameters():
-        values = parameter.detach()
-        if values.ndim == 4:
-            values = values.contiguous(memory_format=torch.channels_last)
-        memo[id(parameter)] = nn.Parameter(values, requires_grad=False)
-    try:
-        private = copy.deepcopy(module, memo)
-    except Exception:  # a module may hold anything, also what cannot be copied; then we ask the module itself
-        private = module
-
-    def ask(batch: Tensor) -> Tensor:
-        with evaluating(private), torch.no_grad():
-            return private(batch)
-
-    return ask
-
-
-def _checked(answer: Tensor, target: int, count: int) -> Tensor:
-    """The network's answer to `count` pictures as logits [count, classes]."""
-    if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != count:
-        what = list(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-        message = _("The network must give one value a class, [{count}, classes] for {count} pictures, not {what}.")
-        raise WrongSetting(message.format(count=count, what=what))
-    if not 0 <= target < answer.shape[1]:
-        message = _("There is no class {target}: the network has {count}, numbered from 0.")
-        raise UnknownClass(message.format(target=target, count=answer.shape[1]))
-    return as_logits(answer)
-
-
-def _class_index(model: Network | nn.Module, target: int | str) -> int:
-    if isinstance(model, Network):
-        return model.class_index(target)
-    try:
-        return operator.index(target)
-    except TypeError:
-        message = _("A bare module has no class names: pass the index of {target!r}, or wrap the module in a Network.")
-        raise UnknownClass(message.format(target=target)) from None
 
 
 # The windows
@@ -295,7 +245,7 @@ def _times(size: tuple[int, int]) -> str:
 
 
 def _blank_map(
-    size: tuple[int, int], window: tuple[int, int], stride: Pair, core: Pair | None, target: int
+    size: tuple[int, int], window: tuple[int, int], stride: Pair, core: Pair | None, target: Target, fill: str
 ) -> OcclusionMap:
     """A map of NaN whose windows are placed; raises `WrongSetting` when they cannot be."""
     stride = _pair(_("stride"), stride)
@@ -308,7 +258,10 @@ def _blank_map(
             raise WrongSetting(message.format(inner=_times(inner), outer=_times(outer)))
     tops, lefts = (_starts(*side) for side in zip(size, window, core, stride, strict=True))
     nothing = torch.full((len(tops), len(lefts)), math.nan)
-    return OcclusionMap(nothing, nothing, math.nan, math.nan, tops, lefts, window, core, stride, size, target)
+    places = {"tops": tops, "lefts": lefts, "window": window, "core": core, "stride": stride, "size": size}
+    return OcclusionMap(
+        nothing, nothing, math.nan, math.nan, **places, target=target.index, label=target.label, fill=fill
+    )
 
 
 def _starts(size: int, window: int, core: int, stride: int) -> tuple[int, ...]:
@@ -327,7 +280,7 @@ def _cover(starts: tuple[int, ...], window: int, core: int, size: int) -> Tensor
 
 
 def _covered_batch(clean: Tensor, cover: Tensor, corners: list[tuple[int, int]], window: tuple[int, int]) -> Tensor:
-    batch = clean.repeat(len(corners), 1, 1, 1).contiguous(memory_format=torch.channels_last)
+    batch = clean.repeat(len(corners), 1, 1, 1)
     for picture, (y, x) in zip(batch, corners, strict=True):
         _paste(picture, cover[0], y, x, window)
     return batch
@@ -337,73 +290,3 @@ def _paste(picture: Tensor, cover: Tensor, y: int, x: int, window: tuple[int, in
     """Put the window's part of `cover` into `picture`, both [C, H, W]; what hangs over the edge is left out."""
     rows, columns = slice(max(y, 0), max(y + window[0], 0)), slice(max(x, 0), max(x + window[1], 0))
     picture[:, rows, columns] = cover[:, rows, columns]
-
-
-# The fills
-
-
-def _one_picture(inputs: Tensor) -> Tensor:
-    if not isinstance(inputs, Tensor) or inputs.ndim != 4 or len(inputs) != 1:
-        shape = list(inputs.shape) if hasattr(inputs, "shape") else type(inputs).__name__
-        raise WrongSetting(_("Give one picture as a tensor [1, C, H, W], not {shape}.").format(shape=shape))
-    return inputs.detach()
-
-
-def _bounds_of(model: Network | nn.Module, bounds: Bounds | None) -> Bounds | None:
-    return model.bounds if bounds is None and isinstance(model, Network) else bounds
-
-
-def _cover_picture(
-    clean: Tensor, fill: str | Tensor, window: tuple[int, int], bounds: Bounds | None, seed: int
-) -> Tensor:
-    """The picture that shows through a window, [1, C, H, W]."""
-    if isinstance(fill, (Tensor, np.ndarray)):
-        try:
-            return torch.as_tensor(fill).to(clean).expand_as(clean)
-        except RuntimeError:
-            message = _(
-                "A fill of shape {fill} does not fit inputs of shape {inputs}: give [1, C, 1, 1] or [1, C, H, W]."
-            )
-            raise WrongSetting(message.format(fill=list(fill.shape), inputs=list(clean.shape))) from None
-    one_of(_("fill"), fill, FILLS)
-    if fill == "mean":
-        return clean.mean((2, 3), keepdim=True).expand_as(clean)
-    if fill == "blur":
-        return _blurred(clean, sigma=max(window) / 4)
-    try:
-        black, white = (torch.as_tensor(bound).to(clean) for bound in _pixel_bounds(clean, bounds))
-        torch.broadcast_to(black, clean.shape), torch.broadcast_to(white, clean.shape)
-    except (TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, WrongSetting):
-            raise
-        raise WrongSetting(_("bounds are (black, white): two numbers, or two tensors [1, C, 1, 1].")) from None
-    if fill == "noise":
-        generator = torch.Generator().manual_seed(seed)
-        share = torch.rand(clean.shape, generator=generator).to(clean)
-    else:
-        share = {"black": 0.0, "grey": 0.5, "white": 1.0}[fill]
-    return (black + share * (white - black)).expand_as(clean)
-
-
-def _pixel_bounds(clean: Tensor, bounds: Bounds | None) -> Bounds:
-    if bounds is not None:
-        return bounds
-    if clean.min() >= 0 and clean.max() <= 1:
-        return 0.0, 1.0
-    raise WrongSetting(
-        _(
-            "The inputs are normalised, so nobody can tell what is black: pass bounds=(black, white) as they are in "
-            "the inputs, or a Network, or choose the fill 'mean' or 'blur'."
-        )
-    )
-
-
-def _blurred(picture: Tensor, sigma: float) -> Tensor:
-    """A Gaussian blur of [1, C, H, W], with the edge pixels repeated outwards."""
-    radius = math.ceil(3 * sigma)
-    bell = torch.exp(-((torch.arange(-radius, radius + 1) / sigma) ** 2) / 2).to(picture)
-    bell = (bell / bell.sum()).reshape(1, 1, -1, 1)
-    channels = picture.transpose(0, 1)
-    channels = F.conv2d(F.pad(channels, (0, 0, radius, radius), mode="replicate"), bell)
-    channels = F.conv2d(F.pad(channels, (radius, radius, 0, 0), mode="replicate"), bell.transpose(2, 3))
-    return channels.transpose(0, 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import WrongSetting
 from ..i18n import _
-from ..settings import one_of, whole_number
+from ..settings import a_tensor, one_of, whole_number
 
 POOLINGS = {"max": _("Maximum"), "average": _("Average")}
 
@@ -30,7 +30,7 @@ def pool(inputs: Tensor, size: int, stride: int | None = None, kind: str = "max"
     size = whole_number(_("pooling window"), size, 1)
     stride = size if stride is None else whole_number(_("stride"), stride, 1)
     one_of(_("pooling"), kind, POOLINGS)
-    if inputs.ndim != 4:
+    if a_tensor(inputs).ndim != 4:
         message = _("Give feature maps [N, C, H, W], not a tensor of shape {shape}.")
         raise WrongSetting(message.format(shape=list(inputs.shape)))
     height, width = inputs.shape[-2:]
@@ -47,7 +47,7 @@ def shifted(inputs: Tensor, down: int = 0, right: int = 0) -> Tensor:
 
     What is pushed out at one side comes in at the other, so that no pixel is lost or made up.
     """
-    return inputs.roll((down, right), (-2, -1))
+    return a_tensor(inputs).roll((down, right), (-2, -1))
 
 
 def relative_change(before: Tensor, after: Tensor) -> float:
@@ -57,7 +57,7 @@ def relative_change(before: Tensor, after: Tensor) -> float:
     0 for equal pictures, about 1.4 for unrelated ones of the same contrast. Unlike a share of the pixels' values, it
     does not depend on how bright the picture is. Infinite when a picture without contrast has changed.
     """
-    before, after = before.double(), after.double()
+    before, after = a_tensor(before).double(), a_tensor(after).double()
     difference = (after - before).norm().item()
     contrast = (before - before.mean((-2, -1), keepdim=True)).norm().item()
     if difference == 0:

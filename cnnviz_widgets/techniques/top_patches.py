@@ -5,10 +5,8 @@ beside every unit; Ross Girshick et al., "Rich Feature Hierarchies for Accurate 
 Segmentation", CVPR 2014, name units by them.
 """
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,14 +15,11 @@ from torch import Tensor, nn
 from .. import images
 from ..errors import ImageError, WrongSetting
 from ..i18n import _
-from ..layers import find_layer, layer_tree, receptive_field
-from ..layers.receptive import ReceptiveField
+from ..images import crop, picture_list
+from ..layers import ReceptiveField, find_layer, layer_tree, receptive_field
 from ..networks import Network
 from ..settings import whole_number
 from .feature_maps import feature_maps
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
-BEYOND = 224  # grey of what a crop has beyond the picture's border, where the network pads
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +62,17 @@ def top_patches(
     network: Network | nn.Module,
     layer: str,
     channel: int,
-    pictures: str | os.PathLike | Iterable[images.ImageSource] | None = None,
+    pictures: images.Pictures = None,
     *,
     count: int = 9,
 ) -> TopPatches:
     """The `count` patches of `pictures` that excite unit `channel` of `layer` most.
 
-    `pictures` is a folder, or names, paths or arrays; without it, the pictures of the course. Only answers above zero
-    count. Of one picture several patches may be taken, but none whose middle lies inside a stronger one. A picture
-    that cannot be read is left out and named in `refused`. Equal answers stand in the order of the pictures: behind an
-    activation with a ceiling (ReLU6) many are equal, and the layer in front of it tells more.
+    `pictures` is a folder, or names, paths or arrays, or one of them (see `images.picture_list`); without it, the
+    pictures of the course. Only answers above zero count. Of one picture several patches may be taken, but none whose
+    middle lies inside a stronger one. A picture that cannot be read is left out and named in `refused`. Equal answers
+    stand in the order of the pictures: behind an activation with a ceiling (ReLU6) many are equal, and the layer in
+    front of it tells more.
 
     Raises `UnknownLayer`; `WrongSetting` for a channel that is not there or a layer without maps; and `ImageError` for
     a folder without pictures, or when none of them can be read.
@@ -91,7 +87,7 @@ def top_patches_steps(
     network: Network | nn.Module,
     layer: str,
     channel: int,
-    pictures: str | os.PathLike | Iterable[images.ImageSource] | None = None,
+    pictures: images.Pictures = None,
     *,
     count: int = 9,
 ) -> Iterator[Step]:
@@ -101,23 +97,6 @@ def top_patches_steps(
     find_layer(network, layer)
     sources = picture_list(pictures)
     return _steps(network, layer, channel, sources, count)
-
-
-def picture_list(pictures: str | os.PathLike | Iterable[images.ImageSource] | None = None) -> list[images.ImageSource]:
-    """The pictures meant by `pictures`: those of the course for None, those in a folder, by name, or the list itself.
-
-    Raises `ImageError` for a folder that is not there or has no pictures, and for an empty list.
-    """
-    if pictures is None:
-        return list(images.PICTURES)
-    if isinstance(pictures, (str, os.PathLike)):
-        if isinstance(pictures, str) and pictures in images.PICTURES:
-            return [pictures]
-        return _in_folder(Path(pictures).expanduser())
-    found = list(pictures)
-    if not found:
-        raise ImageError(_("There are no pictures to look at: the list is empty."))
-    return found
 
 
 def strongest_places(values: Tensor, count: int, apart: tuple[float, float]) -> list[tuple[int, int]]:
@@ -156,17 +135,6 @@ def unit_box(field: ReceptiveField, y: int, x: int) -> tuple[int, int, int, int]
     return top, left, bottom, right
 
 
-def crop(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """The pixels of `image` [H, W, 3] in `box` (top, left, bottom, right), grey where it hangs over the border."""
-    top, left, bottom, right = box
-    height, width = image.shape[:2]
-    cut = np.full((bottom - top, right - left, 3), BEYOND, np.uint8)
-    inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    y, x = max(-top, 0), max(-left, 0)
-    cut[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
-    return cut
-
-
 def _steps(network: Network, layer: str, channel: int, sources: list[images.ImageSource], count: int) -> Iterator[Step]:
     field: ReceptiveField | None = None
     known: dict[str, object] = {}
@@ -175,31 +143,34 @@ def _steps(network: Network, layer: str, channel: int, sources: list[images.Imag
     for index, source in enumerate(sources, 1):
         name = _name(source, index)
         try:
-            inputs = network.preprocess(source)
+            view = network.view(source)
+            inputs = network.tensor(view)
         except ImageError as error:
             refused.append(f"{name}: {error}")
         else:
             if field is None:
                 known = _latest_call(network, layer, inputs)
-            maps = feature_maps(network, layer, inputs, **known)[0]
+            maps = feature_maps(network, inputs, layer, **known)[0]
             values = _of_channel(maps, layer, channel)
             field = field or receptive_field(network, inputs, layer)
-            new = _patches(network, inputs, values, name, field, count)
+            new = _patches(_seen(network, view), values, name, field, count)
             best = sorted([*best, *new], key=lambda patch: -patch.value)[:count]
         if len(refused) == len(sources):
             raise ImageError(_("None of the {count} pictures can be read. {why}").format(count=index, why=refused[0]))
         yield Step(index, len(sources), TopPatches(tuple(best), index - len(refused), tuple(refused)))
 
 
-def _patches(
-    network: Network, inputs: Tensor, values: Tensor, name: str, field: ReceptiveField, count: int
-) -> list[Patch]:
+def _seen(network: Network, view: np.ndarray) -> np.ndarray:
+    """What the network sees of a picture, uint8 [H, W, 3]: in grey if that is all it takes."""
+    return view if len(network.mean) == 3 else images.to_image(torch.from_numpy(images.greyscale(view))[None])
+
+
+def _patches(seen: np.ndarray, values: Tensor, name: str, field: ReceptiveField, count: int) -> list[Patch]:
     """The strongest places of one picture as patches."""
     apart = tuple(
         size / 2 / stride if stride else max(values.shape)
         for size, stride in zip(field.size, field.stride, strict=True)
     )
-    seen = images.to_image(network.denormalise(inputs.float()))
     patches = []
     for y, x in strongest_places(values, count, apart):
         box = unit_box(field, y, x)
@@ -214,29 +185,11 @@ def _latest_call(network: Network, layer: str, inputs: Tensor) -> dict[str, obje
 
 
 def _of_channel(maps: Tensor, layer: str, channel: int) -> Tensor:
-    if isinstance(channel, bool) or not isinstance(channel, (int, np.integer)) or not 0 <= channel < len(maps):
+    if whole_number(_("channel"), channel, 0) >= len(maps):
         message = _('"{name}" has the channels 0 to {last}; there is no channel {channel}.')
         raise WrongSetting(message.format(name=layer, last=len(maps) - 1, channel=channel))
     return maps[channel]
 
 
-def _in_folder(folder: Path) -> list[images.ImageSource]:
-    try:
-        if not folder.is_dir():
-            raise ImageError(_('There is no folder "{name}".').format(name=folder.name or folder))
-        found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
-    except OSError as error:
-        message = _('The folder "{name}" cannot be read: {reason}.')
-        raise ImageError(message.format(name=folder.name, reason=error.strerror or error)) from error
-    if not found:
-        message = _(
-            'There are no pictures in the folder "{name}"; JPEG, PNG, GIF, WebP, BMP and TIFF files are looked for.'
-        )
-        raise ImageError(message.format(name=folder.name or folder))
-    return found
-
-
 def _name(source: images.ImageSource, number: int) -> str:
-    if isinstance(source, (str, os.PathLike)):
-        return Path(source).name
-    return _("picture {number}").format(number=number)
+    return images.picture_name(source) or _("picture {number}").format(number=number)

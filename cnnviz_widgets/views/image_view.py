@@ -8,6 +8,7 @@ import numpy as np
 import traitlets
 
 from .. import render
+from ..i18n import _
 from .twin import Twin
 
 HERE = Path(__file__).parent
@@ -23,8 +24,8 @@ class ImageView(Twin, anywidget.AnyWidget):
     pixels is drawn around the pointer by the page itself, so that it never lags behind the hand.
     """
 
-    _esm = HERE / "image_view.js"
-    _css = HERE / "image_view.css"
+    _esm = (HERE / "image_view.js").read_text(encoding="utf-8")
+    _css = (HERE / "image_view.css").read_text(encoding="utf-8")
 
     data = traitlets.Bytes(b"").tag(sync=True)
     mime = traitlets.Unicode("image/png").tag(sync=True)
@@ -71,6 +72,27 @@ class ImageView(Twin, anywidget.AnyWidget):
             for name, value in traits.items():
                 setattr(self, name, value)
 
+    def draw(self, drawing: render.Drawing) -> None:
+        """Show a `Drawing` with all its words; a scale that it does not have does not stay from the one before."""
+        self.show(drawing.image, **drawing.traits())
+
+    @traitlets.validate("pointer", "click")
+    def _a_place(self, proposal: dict) -> list[int]:
+        wanted = 2 if proposal["trait"].name == "pointer" else 3
+        if proposal["value"] and len(proposal["value"]) != wanted:
+            message = _("The {trait} needs {wanted} numbers, or none, not {value}.")
+            name, value = proposal["trait"].name, proposal["value"]
+            raise traitlets.TraitError(message.format(trait=name, wanted=wanted, value=value))
+        return proposal["value"]
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The pixel (x, y) of the picture under the pointer; None while the pointer is not over the picture."""
+        if not self.pointer:
+            return None
+        x, y = self.pointer
+        return (x, y) if 0 <= x < self.width and 0 <= y < self.height else None
+
     @property
     def congested(self) -> bool:
         """True while two pictures are on their way that the page has not shown yet."""
@@ -100,6 +122,12 @@ class ImageView(Twin, anywidget.AnyWidget):
         """The view as an encoded picture."""
         kind = self.mime.removeprefix("image/")
         return self.mime, render.encode(self.figure(), kind)
+
+
+def place(pointer: list[int]) -> tuple[int, int]:
+    """The x and y of an `ImageView`'s `pointer` or `click`; outside of every picture where there is none."""
+    x, y = pointer[:2] if len(pointer) >= 2 else (-1, -1)
+    return x, y
 
 
 def patch_corner(pointer: list[int], patch: list[int], size: tuple[int, int]) -> tuple[int, int]:

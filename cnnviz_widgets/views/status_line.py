@@ -17,8 +17,8 @@ class StatusLine(anywidget.AnyWidget):
     screen readers need and ipywidgets leaves out, and keeps JupyterLab's shortcuts away from lists.
     """
 
-    _esm = HERE / "status_line.js"
-    _css = HERE / "status_line.css"
+    _esm = (HERE / "status_line.js").read_text(encoding="utf-8")
+    _css = (HERE / "status_line.css").read_text(encoding="utf-8")
 
     value = traitlets.Unicode("").tag(sync=True)
     wrong = traitlets.Bool(False).tag(sync=True)

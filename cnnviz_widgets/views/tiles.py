@@ -76,10 +76,11 @@ class DigitTiles(ImageView):
         return (column * self._cell[0] + 2) * DENSITY, (row * self._cell[1] + 2) * DENSITY
 
     def _on_click(self) -> None:
-        x, y, _count = self.click
-        column, row = x // (self._cell[0] * DENSITY), y // (self._cell[1] * DENSITY)
+        if not self.click:
+            return
+        column, row = (place // (side * DENSITY) for place, side in zip(self.click, self._cell, strict=False))
         index = row * self.columns + column
-        if column < self.columns and index < self._count:
+        if 0 <= column < self.columns and 0 <= index < self._count:
             for action in self._actions:
                 action(index)
 

@@ -1,10 +1,26 @@
 """The static twin: every widget is also a picture, for readers who have no kernel."""
 
 import base64
+import weakref
+from collections.abc import Iterator
 
 import ipywidgets as widgets
 
+from ..i18n import _
+from ..jupyter import OURS
+
 VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+CAUGHT: weakref.WeakKeyDictionary[widgets.Output, weakref.ref] = weakref.WeakKeyDictionary()
+"""Which of ours was displayed last inside an output of ipywidgets; the page alone knows what the output holds."""
+
+
+def catching() -> Iterator[widgets.Output]:
+    """The outputs that are catching what is displayed right now (`with output:`)."""
+    for widget in list(widgets.widget._instances.values()):
+        if isinstance(widget, widgets.Output) and widget.msg_id:
+            yield widget
 
 
 class Twin:
@@ -31,11 +47,22 @@ class Twin:
         """Display the bundle with the picture's alternative text, which only an output's metadata can hold."""
         from IPython.display import display
 
+        if self.comm is None:
+            display({"text/plain": _("This panel is closed: run the cell that makes it to have it again.")}, raw=True)
+            return
+        for output in catching():
+            CAUGHT[output] = weakref.ref(self)
         bundle = self._repr_mimebundle_()
-        display(bundle, metadata={mime: {"alt": self.alt} for mime in bundle if mime.startswith("image/")}, raw=True)
+        mime = next(kind for kind in bundle if kind.startswith("image/"))
+        display(bundle, metadata={mime: marked(self.alt)}, raw=True)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+def marked(alt: str) -> dict:
+    """What stands beside a picture of ours in an output: its alternative text, and that it is ours."""
+    return {"alt": alt, OURS: True}
 
 
 def discard(widget: widgets.Widget) -> None:

@@ -20,7 +20,7 @@ explorer
 def test_pointing_clicking_and_the_keyboard(open_notebook):
     network = load_network()
     cat = network.preprocess("cat")
-    maps = feature_maps(network, "stem", cat)[0].numpy()
+    maps = feature_maps(network, cat, "stem")[0].numpy()
     notebook = open_notebook([MAKE])
     notebook.run_all()
     page = notebook.page
@@ -82,7 +82,7 @@ def test_pointing_clicking_and_the_keyboard(open_notebook):
     layer.press("Enter")
     notebook.wait_for("explorer.value.shape[0]", 240)
     wait_until_shows(notebook, "explorer.mosaic_view", tolerance=0.01)
-    expected = feature_maps(network, "block3_2.expand", cat)[0]
+    expected = feature_maps(network, cat, "block3_2.expand")[0]
     seen = notebook.eval("explorer.value[7]")
     np.testing.assert_allclose(seen, expected[7], atol=1e-4)
     assert notebook.problems == []

@@ -1,58 +1,18 @@
-"""What panels about the units of a layer share: choosing layer and channel, tiles, and kernels as pictures."""
+"""Many small pictures of one size as one picture whose tiles can be pointed at: feature maps, kernels, patches."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from .. import render
-from ..controls import ChannelPicker, LayerPicker
-from ..errors import CnnvizError, WrongSetting
-from ..i18n import _
-from ..layers import LayerInfo
-from ..networks import Network, load_network
-from ..techniques.feature_maps import feature_maps
+from .. import images
+from .maps import enlarge, heat_map
+from .palette import GREY, SIGNED, colour_table
 
 PAPER = 255
-
-
-def as_network(network: Network | nn.Module | None) -> Network:
-    """`network` as a `Network`; without one, the bundled one. Raises `CnnvizError` where it has no numbers in it."""
-    network = load_network() if network is None else network
-    network = network if isinstance(network, Network) else Network(network)
-    if network.bounds[0].is_meta:
-        message = _("{name} is an architecture without weights; load_network makes one that can look at pictures.")
-        raise CnnvizError(message.format(name=network.name))
-    return network
-
-
-def layer_picker(network: Network, inputs: Tensor, layer: str | None) -> LayerPicker:
-    """A picker of the layers of `network` that have maps; without a `layer`, the first activation is chosen.
-
-    Raises `UnknownLayer`, which names the nearest, and `WrongSetting` for a layer without maps.
-    """
-    picker = LayerPicker(network, inputs, maps_only=True)
-    if layer is not None and layer not in picker.layers:
-        feature_maps(network, layer, inputs)  # says what is wrong with it
-    picker.value = first_answer(list(picker.layers.values())) if layer is None else layer
-    return picker
-
-
-def first_answer(listed: list[LayerInfo]) -> str:
-    """The layer that a panel begins with: the first activation, or the first layer where these are functions."""
-    activations = (layer.name for layer in listed if "LU" in layer.kind or "swish" in layer.kind.lower())
-    return next(activations, listed[0].name)
-
-
-def channel_picker(layer: LayerInfo, channel: int) -> ChannelPicker:
-    """A picker of the channels of `layer`. Raises `WrongSetting` for a channel that is not there."""
-    channels = layer.channels_first[1]
-    if channel not in range(channels):
-        message = _("{layer} has the channels 0 to {last}; there is no channel {channel}.")
-        raise WrongSetting(message.format(layer=layer.name, last=channels - 1, channel=channel))
-    return ChannelPicker(channels, channel)
 
 
 @dataclass(frozen=True)
@@ -71,6 +31,8 @@ class Mosaic:
 
     def at(self, x: int, y: int) -> tuple[int, int, int] | None:
         """Which tile is at pixel (x, y), and which (row, column) of its map; None between tiles and behind them."""
+        if x < 0 or y < 0:
+            return None
         row, top = divmod(y, self.tile[0] + self.gap)
         column, left = divmod(x, self.tile[1] + self.gap)
         place = row * self.columns + column
@@ -102,7 +64,7 @@ def map_mosaic(
     low, high = small.amin(over, keepdim=True), small.amax(over, keepdim=True)
     shades = ((small - low) / (high - low).clamp(min=1e-12) * 255).round().to(torch.uint8).numpy()[order]
     shades = shades.repeat(zoom, axis=1).repeat(zoom, axis=2)
-    tiles = shades if cmap == render.GREY else render.colour_table(cmap)[shades]
+    tiles = shades if cmap == GREY else colour_table(cmap)[shades]
     columns = _columns(count, shades.shape[2], room[1], gap)
     return tiled(tiles, tuple(order), columns, gap, (height, width))
 
@@ -132,18 +94,59 @@ def _scale(count: int, height: int, width: int, room: tuple[int, int], gap: int)
     return zoom, thinning
 
 
+def kernel_mosaic(weights: np.ndarray, order: Sequence[int], room: tuple[int, int], cells: tuple[int, int]) -> Mosaic:
+    """Filters `[K, C, k, k]` in this order as one picture that fits into `room` (rows, columns) if whole numbers allow.
+
+    `cells` is the size of the maps that the filters make: a tile is pointed at as its map is.
+    """
+    tiles, gap = kernel_tiles(weights[list(order)]), 4
+    count, height, width = tiles.shape[:3]
+
+    def fits(zoom: int) -> bool:
+        columns = (room[1] + gap) // (width * zoom + gap)
+        return columns > 0 and -(-count // columns) * (height * zoom + gap) <= room[0]
+
+    zoom = next((zoom for zoom in range(24, 1, -1) if fits(zoom)), 1)
+    tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    return tiled(tiles, tuple(order), _columns(count, tiles.shape[2], room[1], gap), gap, cells)
+
+
 def kernel_tile(weights: np.ndarray) -> np.ndarray:
     """A filter `[C, k, k]` as a picture: in colour if it reads colours, else one signed square for each channel."""
-    if len(weights) == 3:
-        limit = np.abs(weights).max() or 1.0
-        return ((weights.transpose(1, 2, 0) / limit + 1) * 127.5).round().astype(np.uint8)
-    limit = np.abs(weights).max() or 1.0
-    slices = [render.signed_map(part, limit) for part in weights]
-    return render.mosaic(slices, round(np.ceil(len(slices) ** 0.5)), gap=0 if slices[0].shape[0] == 1 else 1)
+    return kernel_tiles(weights[None])[0]
 
 
-def upsampled(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A map `[h, w]` stretched over a picture of `size` (H, W), each cell a rectangle."""
-    rows = np.arange(size[0]) * values.shape[0] // size[0]
-    columns = np.arange(size[1]) * values.shape[1] // size[1]
-    return values[rows[:, None], columns]
+def kernel_tiles(weights: np.ndarray) -> np.ndarray:
+    """Filters `[K, C, k, k]` as pictures of one size: uint8 `[K, h, w, 3]`. Each has its own scale."""
+    count, channels, height, width = weights.shape
+    limit = np.abs(weights).max((1, 2, 3), keepdims=True)
+    limit[limit == 0] = 1
+    if channels == 3:
+        return ((weights.transpose(0, 2, 3, 1) / limit + 1) * 127.5).round().astype(np.uint8)
+    gap = 0 if height == 1 else 1
+    columns = round(np.ceil(channels**0.5))
+    rows = -(-channels // columns)
+    sheet = np.full((count, rows * columns, height + gap, width + gap, 3), PAPER, np.uint8)
+    shares = (weights.astype(np.float64) + limit) / (limit + limit)
+    sheet[:, :channels, :height, :width] = heat_map(shares, SIGNED, 0.0, 1.0)
+    sheet = sheet.reshape(count, rows, columns, height + gap, width + gap, 3).swapaxes(2, 3)
+    sheet = sheet.reshape(count, rows * (height + gap), columns * (width + gap), 3)
+    return sheet[:, : -gap or None, : -gap or None]
+
+
+def patch_mosaic(patches: Sequence[np.ndarray], room: int, side: int, gap: int = 4) -> Mosaic:
+    """Patches (uint8 `[h, w, 3]`) as tiles of `side` pixels in rows of at most `room` pixels."""
+    tiles = np.stack([patch_tile(patch, side) for patch in patches])
+    columns = max(min((room + gap) // (side + gap), len(tiles)), 1)
+    return tiled(tiles, tuple(range(len(tiles))), columns, gap, (1, 1))
+
+
+def patch_tile(image: np.ndarray, side: int) -> np.ndarray:
+    """A patch (uint8 `[h, w, 3]`) in the middle of a white square: its pixels as squares, or scaled down."""
+    height, width = image.shape[:2]
+    zoom = side // max(height, width)
+    image = enlarge(image, zoom) if zoom else images.at_most(image, side)
+    tile = np.full((side, side, 3), PAPER, np.uint8)
+    top, left = (side - image.shape[0]) // 2, (side - image.shape[1]) // 2
+    tile[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return tile
