@@ -17,6 +17,7 @@ from cnnviz_widgets.exercises import (
     Predict,
     Wrong,
     _framework,
+    case,
     check,
     exercise_modules,
     expect_close,
@@ -29,7 +30,7 @@ from cnnviz_widgets.exercises._compare import parts
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
-# A module of exercises as the notebooks have them: one answer is a function, one a number, one open-ended.
+# A module of exercises as the notebooks have them: two answers are functions, one is a number, one open-ended.
 
 
 def running_sum(values):
@@ -52,7 +53,22 @@ def check_direction(answer):
         raise Wrong("Your arrow does not point upwards: look at the second number.")
 
 
+def area(height, width):
+    """The area of a rectangle."""
+    return height * width
+
+
 DEMO = (
+    Exercise(
+        name="area",
+        question="How large is a rectangle?",
+        starter="def area(height, width):\n    return ...\n\ncheck('demo.area', area)",
+        solution=area,
+        cases=(case("For {height} x {width} squares", 2, 2), case("For {height} x {width} squares", 3, 5)),
+        gives="the area",
+        hints=("Count the squares.",),
+        misreadings=(Misreading("adds", lambda height, width: height + width, "{case} you add {height} and {width}."),),
+    ),
     Exercise(
         name="running_sum",
         question="Sum what has been seen so far.",
@@ -141,6 +157,13 @@ def assert_refused(name, answer, says=None):
         assert re.search(says, result.message), f"{name} does not say {says!r} but {result.message!r}"
 
 
+def pattern(exercise, misreading):
+    """What must be said of a misreading: with cases its sentence from beginning to end, whatever is filled in."""
+    if not exercise.cases:
+        return misreading.says
+    return "^" + re.sub(r"\\\{.*?\\\}", ".+", re.escape(misreading.says)) + "$"
+
+
 def registered():
     return [
         f"{module}.{exercise.name}" for module in exercise_modules() for exercise in _framework._exercises_of(module)
@@ -185,7 +208,7 @@ def test_plausible_misreadings_are_refused_and_named(name, demo):
     exercise = find(name)
     assert exercise.misreadings
     for misreading in exercise.misreadings:
-        assert_refused(name, misreading.answer, misreading.says)
+        assert_refused(name, misreading.answer, pattern(exercise, misreading))
 
 
 @each
@@ -218,9 +241,22 @@ def test_a_right_answer_is_told_so(demo):
     assert repr(result) == "✔ demo.size: right."
 
 
-@pytest.mark.parametrize("answer", [None, ..., "", "  ", [..., 2], (1, None), {"a": ...}, lambda values: None])
-def test_what_is_left_open_is_not_attempted_yet(answer, demo):
-    assert not check("demo.running_sum", answer).attempted
+@pytest.mark.parametrize("answer", [None, ..., "", "  ", [..., 2], (1, None), {"a": ...}, lambda *given: (1, ...)])
+@pytest.mark.parametrize("name", ["demo.running_sum", "demo.area"])
+def test_what_is_left_open_is_not_attempted_yet(name, answer, demo):
+    assert not check(name, answer).attempted
+
+
+def without_return(*given):
+    total = sum(given[0]) if len(given) == 1 else given[0] * given[1]
+    total += 0
+
+
+@pytest.mark.parametrize("name", ["demo.running_sum", "demo.area"])
+def test_a_forgotten_return_is_an_attempt_and_is_named(name, demo):
+    result = check(name, without_return)
+    assert (result.passed, result.attempted) == (False, True)
+    assert result.message.startswith("without_return returns nothing (None)")
 
 
 def stub(values):
@@ -248,6 +284,13 @@ def test_an_error_inside_the_readers_function_becomes_a_message(demo):
     assert "missing" in result.message
 
 
+def test_an_error_names_the_case_in_which_the_function_stopped(demo):
+    def picky(height, width):
+        return {2: 4}[height]
+
+    assert check("demo.area", picky).message == "For 3 x 5 squares: picky stopped with an error. KeyError: 3"
+
+
 def test_a_function_that_calls_exit_does_not_end_the_notebook(demo):
     result = check("demo.running_sum", lambda values: sys.exit("enough"))
     assert not result.passed
@@ -268,7 +311,20 @@ def test_a_result_in_place_of_a_function_is_told_apart(answer, demo):
 
 # What a reader's function may give back by mistake, in place of the right thing
 
-RETURNED = ["abc", [], [[1, 2], [3]], float("nan"), torch.ones(3, requires_grad=True), (1, 2, 3, 4, 5, 6), object()]
+RETURNED = [
+    "abc",
+    "6",
+    [],
+    [[1, 2], [3]],
+    float("nan"),
+    1 + 2j,
+    [1, None],
+    torch.ones(3, requires_grad=True),
+    torch.ones(2, 2, device="meta"),
+    (1, 2, 3, 4, 5, 6),
+    object(),
+    (number for number in (1, 2)),
+]
 
 
 @each_registered
@@ -277,6 +333,14 @@ def test_whatever_a_function_returns_is_answered_in_words(name, returned):
     if not find(name).asks_for_a_function:
         pytest.skip("asks for no function")
     assert_refused(name, lambda *args, **options: returned)
+
+
+@each_registered
+@pytest.mark.parametrize("returned", [None, {}, set(), np.array(["1"]), np.array(None), Ellipsis])
+def test_none_and_other_kinds_do_not_stop_the_notebook(name, returned):
+    if find(name).asks_for_a_function:
+        assert not check(name, lambda *args, **options: returned).passed
+    assert not check(name, returned).passed
 
 
 @each_registered

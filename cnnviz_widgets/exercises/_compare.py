@@ -1,6 +1,7 @@
 """Comparing a reader's numbers with the right ones, and saying what is wrong with them."""
 
 from collections.abc import Iterator
+from numbers import Number
 
 import numpy as np
 
@@ -13,6 +14,12 @@ class Wrong(Exception):  # it never reaches the reader as an error, only as a me
 
 class NotAttempted(Exception):
     """Raised when a reader's function gives nothing yet."""
+
+
+def require(fulfilled: object, message: str, **words: object) -> None:
+    """Raise `Wrong` with `message`, in which `words` are filled in, unless the condition is `fulfilled`."""
+    if not fulfilled:
+        raise Wrong(message.format(**words))
 
 
 def expect_close(actual: object, expected: object, what: str = "", tolerance: float = 1e-4) -> None:
@@ -29,10 +36,23 @@ def expect_close(actual: object, expected: object, what: str = "", tolerance: fl
         raise Wrong(message.format(what=what, actual=actual.shape, expected=expected.shape))
     if not np.isfinite(actual).all():
         raise Wrong(_("{what} holds values that are not numbers (nan or inf).").format(what=what))
-    allowed = tolerance * max(1.0, np.abs(expected).max(initial=0))
-    if np.abs(actual - expected).max(initial=0) <= allowed:
-        return
-    raise Wrong(_what_is_wrong(actual, expected, what, allowed))
+    if not is_close(actual, expected, tolerance):
+        raise Wrong(_what_is_wrong(actual, expected, what, _allowed(expected, tolerance)))
+
+
+def is_close(actual: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
+    """Whether two arrays have one shape and the same numbers within `tolerance`; nan and inf equal themselves."""
+    if actual.shape != expected.shape:
+        return False
+    finite = np.isfinite(expected)
+    apart = np.abs(actual[finite] - expected[finite])
+    return np.array_equal(actual[~finite], expected[~finite], equal_nan=True) and bool(
+        (apart <= _allowed(expected[finite], tolerance)).all()
+    )
+
+
+def _allowed(expected: np.ndarray, tolerance: float) -> float:
+    return tolerance * max(1.0, np.abs(expected).max(initial=0))
 
 
 def parts(result: object, names: str) -> tuple[float, ...]:
@@ -60,13 +80,23 @@ def _shortened(result: object) -> str:
 
 def numbers(values: object, what: str) -> np.ndarray:
     """`values`, a number, array, tensor or list, as an array of float; `Wrong`, which names `what`, if it is none."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
     try:
-        return np.asarray(values, float)
-    except (TypeError, ValueError):
-        message = _("{what} should be made of numbers, all rows of one length, not {kind}.")
-        raise Wrong(message.format(what=what, kind=type(values).__name__)) from None
+        array = np.asarray(_detached(values))
+        if array.dtype == object and all(isinstance(value, Number) for value in array.flat):  # such as fractions
+            array = array.astype(float)
+        if array.dtype.kind in "biuf":  # and neither text nor complex, which NumPy would turn into a number as well
+            return array.astype(float)
+    except (TypeError, ValueError, RuntimeError):  # ragged rows; a tensor without data
+        pass
+    message = _("{what} should be made of numbers, all rows of one length, not {kind}.")
+    raise Wrong(message.format(what=what, kind=type(values).__name__))
+
+
+def _detached(values: object) -> object:
+    """`values` with each tensor in them as an array."""
+    if isinstance(values, (list, tuple)):
+        return [_detached(value) for value in values]
+    return values.detach().cpu().numpy() if hasattr(values, "detach") else values
 
 
 def _what_is_wrong(actual: np.ndarray, expected: np.ndarray, what: str, allowed: float) -> str:

@@ -1,5 +1,7 @@
 """The exercises of notebook 01: a kernel that moves the picture, padding and stride in loops, a finder of eyes."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -8,8 +10,8 @@ from torch import Tensor
 from .. import images
 from ..i18n import _
 from ..techniques.convolution import convolve, kernel
-from ._compare import Wrong, expect_close, numbers
-from ._framework import Exercise, Misreading
+from ._compare import expect_close, numbers, require
+from ._exercise import Case, Exercise, Misreading, case
 
 LARGEST = 61  # pixels of a side of the eye finder
 EYES = ((123, 145), (146, 302))  # row and column of their middles in the cat of 320 × 400
@@ -23,18 +25,15 @@ def _check_shift(answer: object) -> None:
     moved = numbers(answer, _("Your kernel"))
     if moved.shape == expected.shape and moved.sum() == 1 and (moved != 0).sum() == 1:
         right, down = 2 - np.argwhere(moved)[0][::-1]
-        if (right, down) != (2, 0):
-            raise Wrong(_("This kernel moves the picture {where}, not 2 to the right.").format(where=_way(right, down)))
+        where = _way(right, down)
+        require((right, down) == (2, 0), _("This kernel moves the picture {where}, not 2 to the right."), where=where)
     expect_close(moved, expected, _("Your kernel"))
 
 
 def _way(right: int, down: int) -> str:
-    ways = []
-    if right:
-        ways.append((_("{n} to the right") if right > 0 else _("{n} to the left")).format(n=abs(right)))
-    if down:
-        ways.append((_("{n} down") if down > 0 else _("{n} up")).format(n=abs(down)))
-    return _(" and ").join(ways) or _("nowhere")
+    across = (_("{n} to the right") if right > 0 else _("{n} to the left")).format(n=abs(right))
+    along = (_("{n} down") if down > 0 else _("{n} up")).format(n=abs(down))
+    return _(" and ").join(way for way, steps in ((across, right), (along, down)) if steps) or _("nowhere")
 
 
 def _one_at(row: int, column: int) -> np.ndarray:
@@ -83,50 +82,20 @@ def slide_padded(image, kernel, stride=1, padding=0):
     return response
 
 
-def _check_slide_padded(answer: object) -> None:
+def _response(image, kernel, stride, padding):
+    inputs, filters = (torch.from_numpy(values)[None, None] for values in (image, kernel))
+    return convolve(inputs, filters, stride, padding)[0, 0]
+
+
+def _slides() -> Iterator[Case]:
     generator = np.random.default_rng(0)
-    image = generator.normal(size=(7, 9))
+    words = _("With a kernel of {kernel.shape[0]} × {kernel.shape[1]}, stride={stride} and padding={padding}")
     for shape, stride, padding in (((3, 3), 1, 0), ((3, 3), 1, 1), ((3, 3), 2, 0), ((2, 4), 3, 2)):
-        weights = generator.normal(size=shape)
-        expected = _response(image, weights, stride, padding)
-        what = _("With a kernel of {h} × {w}, stride={stride} and padding={padding}, the response").format(
-            h=shape[0], w=shape[1], stride=stride, padding=padding
-        )
-        actual = numbers(answer(image.copy(), weights.copy(), stride=stride, padding=padding), what)
-        if _same(actual, _response(image, np.flip(weights), stride, padding)):
-            raise Wrong(_("{what} is that of the kernel turned by 180 degrees.").format(what=what))
-        if stride > 1 and _same(actual, _response(image, weights, 1, padding)[: len(expected), : expected.shape[1]]):
-            message = _("{what} has the right size, but its windows are 1 apart: where does each of them begin?")
-            raise Wrong(message.format(what=what))
-        expect_close(actual, expected, what)
+        image, weights = generator.normal(size=(7, 9)), generator.normal(size=shape)
+        yield case(words, image, weights, stride=stride, padding=padding)
 
 
-def _response(image: np.ndarray, weights: np.ndarray, stride: int, padding: int) -> np.ndarray:
-    inputs, filters = (torch.tensor(np.ascontiguousarray(values))[None, None] for values in (image, weights))
-    return convolve(inputs, filters, stride, padding)[0, 0].numpy()
-
-
-def _same(actual: np.ndarray, expected: np.ndarray) -> bool:
-    return actual.shape == expected.shape and np.allclose(actual, expected)
-
-
-def _without_padding(image, kernel, stride=1, padding=0):
-    return slide_padded(image, kernel, stride)
-
-
-def _padded_once(image, kernel, stride=1, padding=0):
-    return slide_padded(np.pad(image, ((padding, 0), (padding, 0))), kernel, stride)
-
-
-def _flipping(image, kernel, stride=1, padding=0):
-    return slide_padded(image, kernel[::-1, ::-1], stride, padding)
-
-
-def _edge_repeated(image, kernel, stride=1, padding=0):
-    return slide_padded(np.pad(image, padding, mode="edge"), kernel, stride)
-
-
-def _stride_only_in_size(image, kernel, stride=1, padding=0):
+def _stride_only_in_size(image, kernel, stride, padding):
     full = slide_padded(image, kernel, 1, padding)
     small = slide_padded(image, kernel, stride, padding)
     return full[: small.shape[0], : small.shape[1]]
@@ -143,18 +112,42 @@ PADDED = Exercise(
 
 check("convolution.slide_padded", slide_padded)''',
     solution=slide_padded,
-    check=_check_slide_padded,
+    cases=tuple(_slides()),
+    right=_response,
+    gives=_("the response"),
     hints=(
         _("Put the zeros around the picture first; from then on nothing else has to know of them."),
         _("np.pad(image, padding) adds zeros on all four sides. The response's size follows from the padded picture."),
         _("The window of the response at [y, x] begins at row y * stride and column x * stride of the padded picture."),
     ),
     misreadings=(
-        Misreading("leaves the padding out", _without_padding, r"padding=1, the response has shape"),
-        Misreading("pads at the top and the left only", _padded_once, r"padding=1, the response has shape"),
-        Misreading("flips the kernel", _flipping, "turned by 180 degrees"),
-        Misreading("repeats the edge instead of zeros", _edge_repeated, r"padding=1, the response is wrong"),
-        Misreading("uses stride for the size only", _stride_only_in_size, "windows are 1 apart"),
+        Misreading(
+            "leaves the padding out",
+            lambda image, kernel, stride, padding: slide_padded(image, kernel, stride),
+            _("{case}, you leave the zeros around the picture out."),
+        ),
+        Misreading(
+            "pads at the top and the left only",
+            lambda image, kernel, stride, padding: slide_padded(
+                np.pad(image, ((padding, 0), (padding, 0))), kernel, stride
+            ),
+            _("{case}, you put zeros above and at the left; they belong on all four sides."),
+        ),
+        Misreading(
+            "flips the kernel",
+            lambda image, kernel, stride, padding: slide_padded(image, np.flip(kernel), stride, padding),
+            _("{case}, the response is that of the kernel turned by 180 degrees."),
+        ),
+        Misreading(
+            "repeats the edge instead of zeros",
+            lambda image, kernel, stride, padding: slide_padded(np.pad(image, padding, "edge"), kernel, stride),
+            _("{case}, you repeat the pixels of the edge; the padding asked for is zeros."),
+        ),
+        Misreading(
+            "uses stride for the size only",
+            _stride_only_in_size,
+            _("{case}, the response has the right size, but its windows are 1 apart: where does each of them begin?"),
+        ),
     ),
     praise=_("right, with every stride, padding and shape of kernel that was tried."),
 )
@@ -164,31 +157,31 @@ check("convolution.slide_padded", slide_padded)''',
 def _check_eye_finder(answer: object) -> None:
     weights = _kernel_of(answer)
     picture = images.to_tensor(images.load("cat"))
-    last = picture.shape[3] - 1
-    mirrored_eyes = tuple((row, last - column) for row, column in EYES)
-    cases = ((_("the picture"), picture, EYES), (_("the mirrored picture"), picture.flip(-1), mirrored_eyes))
-    for title, inputs, eyes in cases:
-        found = strongest(convolve(inputs, weights)[0, 0], weights.shape[-1] // 2)
-        for place in found:
-            if all(np.hypot(*np.subtract(place, eye)) > NEAR for eye in eyes):
-                message = _(
-                    "In {title} one of your two strongest responses is at row {row}, column {column}. "
-                    "That is no eye: what do the eyes have that this place has not?"
-                )
-                raise Wrong(message.format(title=title, row=place[0], column=place[1]))
+    mirrored_eyes = tuple((row, picture.shape[3] - 1 - column) for row, column in EYES)
+    no_eye = _(
+        "In {title} one of your two strongest responses is at row {row}, column {column}. "
+        "That is no eye: what do the eyes have that this place has not?"
+    )
+    for title, inputs, eyes in (
+        (_("the picture"), picture, EYES),
+        (_("the mirrored picture"), picture.flip(-1), mirrored_eyes),
+    ):
+        for row, column in strongest(convolve(inputs, weights)[0, 0], weights.shape[-1] // 2):
+            near = any(np.hypot(row - y, column - x) <= NEAR for y, x in eyes)
+            require(near, no_eye, title=title, row=row, column=column)
 
 
 def _kernel_of(answer: object) -> Tensor:
-    weights = torch.tensor(numbers(answer, _("Your filter"))).float()
-    size = weights.shape[-1] if weights.ndim else 0
-    if tuple(weights.shape) != (3, size, size) or not 1 <= size <= LARGEST:
-        message = _(
-            "Your filter has shape {shape}, but should have (3, n, n) with n from 1 to {largest}: one n × n kernel "
-            "for each colour."
-        )
-        raise Wrong(message.format(shape=tuple(weights.shape), largest=LARGEST))
-    if not weights.isfinite().all() or not weights.any():
-        raise Wrong(_("Your filter needs numbers that are finite and not all zero."))
+    weights = torch.from_numpy(numbers(answer, _("Your filter"))).float()
+    shape = tuple(weights.shape)
+    wrong_shape = _(
+        "Your filter has shape {shape}, but should have (3, n, n) with n from 1 to {largest}: one n × n kernel "
+        "for each colour."
+    )
+    fits = len(shape) == 3 and shape == (3, shape[1], shape[1]) and 1 <= shape[1] <= LARGEST
+    require(fits, wrong_shape, shape=shape, largest=LARGEST)
+    usable = weights.isfinite().all() and weights.any()
+    require(usable, _("Your filter needs numbers that are finite and not all zero."))
     return weights[None]
 
 

@@ -5,8 +5,11 @@ from functools import cache
 
 from ..errors import CnnvizError
 from ..i18n import _
-from ._compare import Wrong, expect_close, parts
-from ._framework import Exercise, Misreading
+from ..images import PICTURES
+from ..techniques.feature_maps import feature_maps, strength
+from ._compare import Wrong, require
+from ._exercise import Exercise, Misreading, case
+from ._network import bundled
 
 # 1: how much a unit sees
 
@@ -48,27 +51,6 @@ def _whole_kernels(layers: Sequence[tuple[int, int]]) -> tuple[int, int]:
     return size, jump
 
 
-def _check_field(answer: object) -> None:
-    for chain in CHAINS:
-        size, stride = parts(answer(list(chain)), "size, stride")
-        right = field(chain)
-        case = _("for the chain {chain}").format(chain=chain)
-        if (size, stride) == right[::-1] and size != stride:
-            raise Wrong(_("Both numbers are right, but have changed places {case}: size first.").format(case=case))
-        if stride != right[1]:
-            expect_close(stride, right[1], _("The stride {case}").format(case=case))
-        if size == _without_jump(chain)[0] != right[0]:
-            message = _("The size {case} leaves the strides out: behind a stride of 2, a step is 2 pixels wide.")
-            raise Wrong(message.format(case=case))
-        if size == _jump_too_early(chain)[0] != right[0]:
-            message = _("The size {case} counts a layer's own stride: its window still steps over the map before it.")
-            raise Wrong(message.format(case=case))
-        if size == _whole_kernels(chain)[0] != right[0]:
-            message = _("The size {case} adds whole kernels: of k cells, one is where the unit already looked.")
-            raise Wrong(message.format(case=case))
-        expect_close(size, right[0], _("The size {case}").format(case=case))
-
-
 # 2: which pixels these are
 
 
@@ -78,6 +60,7 @@ def box(y: int, x: int, size: int, stride: int, offset: int, height: int, width:
     return max(top, 0), max(left, 0), min(top + size, height), min(left + size, width)
 
 
+CALL = _("For box({y}, {x}, {size}, {stride}, {offset}, {height}, {width})")
 PLACES = (
     (5, 9, 35, 8, -10, 224, 224),
     (0, 20, 35, 8, -10, 224, 300),
@@ -96,73 +79,37 @@ def _centred(y: int, x: int, size: int, stride: int, _offset: int, height: int, 
     return box(y, x, size, stride, -(size // 2), height, width)
 
 
-def _check_box(answer: object) -> None:
-    for place in PLACES:
-        found, right = parts(answer(*place), "top, left, bottom, right"), box(*place)
-        case = "box({})".format(", ".join(map(str, place)))
-        if found == right:
-            continue
-        if found == (right[1], right[0], right[3], right[2]):
-            raise Wrong(
-                _("In {case}, rows and columns have changed places: top, left, bottom, right.").format(case=case)
-            )
-        if found == _unclipped(*place):
-            message = _("{case} reaches beyond the picture, where there is only padding: cut it at the border.")
-            raise Wrong(message.format(case=case))
-        if found == tuple(side - (index > 1) for index, side in enumerate(right)):
-            message = _("In {case}, bottom and right are the last pixels inside; the first ones outside are asked for.")
-            raise Wrong(message.format(case=case))
-        if found == _centred(*place):
-            message = _("{case} lies as if unit (0, 0) looked at the corner; where its field begins is the offset.")
-            raise Wrong(message.format(case=case))
-        expect_close(found, right, case)
-
-
 # 3: a unit of the cat's own
 
-AT_LEAST = 1.5
+AT_LEAST = 1.5  # the strength on the picture, as a multiple of that on any other
 PICTURE = "cat"
 
 
 @cache
 def _strengths(layer: str) -> dict[str, list[float]]:
     """How strongly each channel of `layer` answers to each of the course's pictures, by the picture's name."""
-    from ..images import PICTURES
-    from ..techniques.feature_maps import feature_maps, strength
-
-    network = _network()
-    return {name: strength(feature_maps(network, layer, network.preprocess(name))[0]).tolist() for name in PICTURES}
-
-
-@cache
-def _network() -> object:
-    from ..networks import load_network
-
-    return load_network()
+    network = bundled()
+    return {name: strength(feature_maps(network, network.preprocess(name), layer)[0]).tolist() for name in PICTURES}
 
 
 def _check_unit(answer: object) -> None:
-    if not isinstance(answer, dict) or set(answer) != {"layer", "channel"}:
-        raise Wrong(_('Give a dict with "layer", a name, and "channel", a number.'))
+    named = isinstance(answer, dict) and set(answer) == {"layer", "channel"}
+    require(named, _('Give a dict with "layer", a name, and "channel", a number.'))
     layer, channel = str(answer["layer"]), int(answer["channel"])
     try:
-        by_picture = _strengths(layer)
+        strengths = _strengths(layer)
     except CnnvizError as error:
         raise Wrong(str(error)) from None
-    channels = len(by_picture[PICTURE])
-    if not 0 <= channel < channels:
-        raise Wrong(_("{layer} has the channels 0 to {last}.").format(layer=layer, last=channels - 1))
-    own = by_picture[PICTURE][channel]
-    other, most = max(
-        ((name, values[channel]) for name, values in by_picture.items() if name != PICTURE), key=lambda pair: pair[1]
+    last = len(strengths[PICTURE]) - 1
+    require(0 <= channel <= last, _("{layer} has the channels 0 to {last}."), layer=layer, last=last)
+    own = strengths[PICTURE][channel]
+    most, other = max((values[channel], name) for name, values in strengths.items() if name != PICTURE)
+    require(own > 0, _("Channel {channel} of {layer} is silent on the cat."), channel=channel, layer=layer)
+    times = own / most if most > 0 else float("inf")
+    weak = _(
+        "Its strength is {own:.2g} on the cat, and {most:.2g} on {other}: that is {times:.3g} times, not {least:g}."
     )
-    if own <= 0:
-        raise Wrong(_("Channel {channel} of {layer} is silent on the cat.").format(channel=channel, layer=layer))
-    if own < AT_LEAST * most:
-        message = _(
-            "Its strength is {own:.2g} on the cat, and {most:.2g} on {other}: that is {times:.2g} times, not 1.5."
-        )
-        raise Wrong(message.format(own=own, most=most, other=other, times=own / most))
+    require(times >= AT_LEAST, weak, own=own, most=most, other=other, times=times, least=AT_LEAST)
 
 
 EXERCISES = (
@@ -180,17 +127,35 @@ EXERCISES = (
 
 check("feature_maps.field", field)''',
         solution=field,
-        check=_check_field,
+        cases=tuple(case(_("For the chain {layers}"), chain) for chain in CHAINS),
+        gives=("size", "stride"),
+        tolerance=0,
         hints=(
             _("Two neighbouring units of the map before are `jump` pixels of the picture apart."),
             _("A kernel of k cells reaches over k − 1 such steps beyond what one unit before it sees."),
             _("size grows by (kernel − 1) · jump; then jump is multiplied by the stride. The order matters."),
         ),
         misreadings=(
-            Misreading("leaves the strides out", _without_jump, "leaves the strides out"),
-            Misreading("multiplies by the stride too early", _jump_too_early, "own stride"),
-            Misreading("adds whole kernels", _whole_kernels, "whole kernels"),
-            Misreading("gives stride and size", lambda layers: field(layers)[::-1], "changed places"),
+            Misreading(
+                "leaves the strides out",
+                _without_jump,
+                _("{case}, your size leaves the strides out: behind a stride of 2, a step is 2 pixels wide."),
+            ),
+            Misreading(
+                "multiplies by the stride too early",
+                _jump_too_early,
+                _("{case}, your size counts a layer's own stride: its window still steps over the map before it."),
+            ),
+            Misreading(
+                "adds whole kernels",
+                _whole_kernels,
+                _("{case}, your size adds whole kernels: of k cells, one is where the unit already looked."),
+            ),
+            Misreading(
+                "gives stride and size",
+                lambda layers: field(layers)[::-1],
+                _("{case}, both numbers are right, but have changed places: size first."),
+            ),
         ),
         praise=_(
             "right. Every stride of 2 doubles the step of all layers behind it, which is why fields grow so fast."
@@ -207,29 +172,43 @@ check("feature_maps.field", field)''',
 
 check("feature_maps.box", box)''',
         solution=box,
-        check=_check_box,
+        cases=tuple(case(CALL, *place) for place in PLACES),
+        gives=("top", "left", "bottom", "right"),
+        tolerance=0,
         hints=(
             _("The field of unit (0, 0) begins at `offset`, in rows and in columns; each step moves it by `stride`."),
             _("Rows first: top = offset + y · stride, and bottom = top + size."),
             _("No pixel has a number below 0, or of height (width) and above: max and min cut the box there."),
         ),
         misreadings=(
-            Misreading("leaves the padding in", _unclipped, "padding"),
             Misreading(
-                "columns first", lambda *place: tuple(box(*place)[index] for index in (1, 0, 3, 2)), "changed places"
+                "leaves the padding in",
+                _unclipped,
+                _("{case}, yours reaches beyond the picture, where there is only padding: cut it at the border."),
+            ),
+            Misreading(
+                "columns first",
+                lambda *place: [box(*place)[side] for side in (1, 0, 3, 2)],
+                _("{case}, rows and columns have changed places: top, left, bottom, right."),
             ),
             Misreading(
                 "the last pixels inside",
-                lambda *place: (*box(*place)[:2], *(side - 1 for side in box(*place)[2:])),
-                "first ones outside",
+                lambda *place: [side - (index > 1) for index, side in enumerate(box(*place))],
+                _("{case}, bottom and right are the last pixels inside; the first ones outside are asked for."),
             ),
-            Misreading("guesses the offset", _centred, "offset"),
+            Misreading(
+                "guesses the offset",
+                _centred,
+                _("{case}, yours lies as if unit (0, 0) looked at the corner; where its field begins is the offset."),
+            ),
         ),
         praise=_("right: this is what a click on a map draws."),
     ),
     Exercise(
         name="unit",
-        question=_("Find a unit that answers to the cat 1.5 times as strongly as to any other picture of the course."),
+        question=_(
+            "Find a unit that answers to the cat {times:g} times as strongly as to any other picture of the course."
+        ).format(times=AT_LEAST),
         starter="""unit = {"layer": ..., "channel": ...}
 
 check("feature_maps.unit", unit)""",
@@ -238,7 +217,7 @@ check("feature_maps.unit", unit)""",
         hints=(
             _("Early units answer to edges and colours, which all pictures have. Look in the later blocks."),
             _(
-                "strength(feature_maps(network, layer, network.preprocess(name))[0]) has a number for each channel. "
+                "strength(feature_maps(network, network.preprocess(name), layer)[0]) has a number for each channel. "
                 "Stack those of all PICTURES, and compare the cat's row with the largest of the others."
             ),
             _("Block 5 has such a unit; so has the head."),

@@ -1,15 +1,14 @@
 """The exercises of notebook 07: occlusion."""
 
-from functools import cache
-
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import CnnvizError
 from ..i18n import _
-from ._compare import Wrong, expect_close, numbers, parts
-from ._framework import Exercise, Misreading
+from ..techniques.occlusion import occlude
+from ._compare import Wrong, require
+from ._exercise import Exercise, Misreading, case
+from ._network import bundled
 
 # 1: how often the network is asked
 
@@ -27,27 +26,6 @@ def _rounded_down(size: int, window: int, stride: int) -> int:
     return ((size - window) // stride + 1) ** 2 + 1
 
 
-def _check_times_asked(answer: object) -> None:
-    for size, window, stride in PLACES:
-        case = {"size": size, "window": window, "stride": stride}
-        what = _("The number for size {size}, window {window} and stride {stride}").format(**case)
-        result, right = numbers(answer(size, window, stride), what).tolist(), times_asked(size, window, stride)
-        floor = _rounded_down(size, window, stride)
-        if result == right - 1:
-            message = _(
-                "For size {size}, window {window} and stride {stride} you are one short: "
-                "the picture without a patch is asked about as well."
-            )
-            raise Wrong(message.format(**case))
-        if result in (floor, floor - 1) and floor != right:
-            message = _(
-                "For size {size}, window {window} and stride {stride} the last pixels of each row stay uncovered: "
-                "one more window has to go there."
-            )
-            raise Wrong(message.format(**case))
-        expect_close(result, right, what)
-
-
 # 2: what a change of the logits did to one class
 
 
@@ -63,36 +41,22 @@ def split(before: torch.Tensor, after: torch.Tensor, target: int) -> tuple[float
     return float(own), float(gone)
 
 
-def _logits() -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(7)
-    before = 2 * torch.randn(20, generator=generator)
-    return before, before + torch.randn(20, generator=generator)
+def _with_itself_among_the_rivals(before: Tensor, after: Tensor, target: int) -> tuple[Tensor, Tensor]:
+    return after[target] - before[target], before.logsumexp(0) - after.logsumexp(0)
 
 
-def _with_itself_among_the_rivals(before: Tensor, after: Tensor, target: int) -> tuple[float, float]:
-    return float(after[target] - before[target]), float(before.logsumexp(0) - after.logsumexp(0))
-
-
-def _strongest_rival_only(before: Tensor, after: Tensor, target: int) -> tuple[float, float]:
+def _strongest_rival_only(before: Tensor, after: Tensor, target: int) -> tuple[Tensor, Tensor]:
     others = torch.arange(len(before)) != target
-    return float(after[target] - before[target]), float(before[others].max() - after[others].max())
+    return after[target] - before[target], before[others].max() - after[others].max()
 
 
-def _check_split(answer: object) -> None:
-    before, after = _logits()
-    for target in (3, 11):
-        own, gone = parts(answer(before.clone(), after.clone(), target), "own, rivals")
-        right = split(before, after, target)
-        if np.allclose((own, gone), right[::-1], atol=1e-4):
-            raise Wrong(_("Both numbers are right, but they have changed places: the class's own change comes first."))
-        expect_close(own, right[0], _("The change of the class's own logit"))
-        if np.isclose(gone, -right[1], atol=1e-4):
-            raise Wrong(_("The rivals' part has the wrong sign: when rivals fall, the class gains."))
-        if np.isclose(gone, _with_itself_among_the_rivals(before, after, target)[1], atol=1e-4):
-            raise Wrong(_("The class is among its own rivals: leave it out of the sum of exponentials."))
-        if np.isclose(gone, _strongest_rival_only(before, after, target)[1], atol=1e-4):
-            raise Wrong(_("That is the strongest rival alone; all of them share in the sum of exponentials."))
-        expect_close(gone, right[1], _("The rivals' part"))
+def _of_probabilities(before: Tensor, after: Tensor, target: int) -> tuple[Tensor, Tensor]:
+    own = (after.softmax(0) - before.softmax(0))[target]
+    return own, -own
+
+
+LOGITS = 2 * torch.randn(20, generator=torch.Generator().manual_seed(7))
+CHANGE = torch.randn(20, generator=torch.Generator().manual_seed(8))
 
 
 # 3: a small patch that changes the answer
@@ -101,11 +65,8 @@ LARGEST_PATCH = 2500  # the strip over the rocket in the notebook has 3,808
 SIDES = ("top", "left", "height", "width")
 
 
-@cache
-def _network() -> object:
-    from ..networks import load_network
-
-    return load_network()
+def _on(picture: str, *sides: int) -> dict[str, object]:
+    return {"picture": picture, **dict(zip(SIDES, sides, strict=True))}
 
 
 def what_the_patch_does(patch: dict) -> tuple[str, float, str, float]:
@@ -113,13 +74,11 @@ def what_the_patch_does(patch: dict) -> tuple[str, float, str, float]:
 
     Raises `Wrong` for a patch that is not one, and `CnnvizError` for a picture there is none of.
     """
-    from ..techniques.occlusion import occlude
-
-    network = _network()
+    network = bundled()
     top, left, height, width = (int(patch[side]) for side in SIDES)
     size = network.size
-    if top < 0 or left < 0 or height < 1 or width < 1 or top + height > size or left + width > size:
-        raise Wrong(_("The patch must lie inside the {size} × {size} pixels that the network sees.").format(size=size))
+    inside = 0 <= top < top + height <= size and 0 <= left < left + width <= size
+    require(inside, _("The patch must lie inside the {size} × {size} pixels that the network sees."), size=size)
     clean = network.preprocess(patch["picture"])
     covered = occlude(clean, top, left, (height, width), "grey", bounds=network.bounds)
     with torch.no_grad():
@@ -129,24 +88,19 @@ def what_the_patch_does(patch: dict) -> tuple[str, float, str, float]:
 
 
 def _check_patch(answer: object) -> None:
-    if not isinstance(answer, dict) or set(answer) != {"picture", *SIDES}:
-        raise Wrong(_("Give a dict with picture, top, left, height and width."))
+    named = isinstance(answer, dict) and set(answer) == {"picture", *SIDES}
+    require(named, _("Give a dict with picture, top, left, height and width."))
     try:
-        first, left_over, then, sure = what_the_patch_does(answer)
+        first, share, then, _sure = what_the_patch_does(answer)
     except CnnvizError as error:
         raise Wrong(str(error)) from None
     area = int(answer["height"]) * int(answer["width"])
-    if area > LARGEST_PATCH:
-        message = _("The patch has {area:,} pixels; {most:,} are the most. Which part of it does the work?")
-        raise Wrong(message.format(area=area, most=LARGEST_PATCH))
-    if then == first:
-        message = _("The network still says {first}, with {share:.0%} of its former probability.")
-        raise Wrong(message.format(first=first, share=left_over))
-    if left_over > 0.5:
-        message = _(
-            "{then} has overtaken {first}, but {first} keeps {share:.0%} of its probability: they were close before."
-        )
-        raise Wrong(message.format(then=then, first=first, share=left_over))
+    large = _("The patch has {area:,} pixels; {most:,} are the most. Which part of it does the work?")
+    require(area <= LARGEST_PATCH, large, area=area, most=LARGEST_PATCH)
+    same = _("The network still says {first}, with {share:.0%} of its former probability.")
+    require(then != first, same, first=first, share=share)
+    close = _("{then} has overtaken {first}, but {first} keeps {share:.0%} of its probability: they were close before.")
+    require(share <= 0.5, close, then=then, first=first, share=share)
 
 
 EXERCISES = (
@@ -160,7 +114,9 @@ EXERCISES = (
 
 check("occlusion.times_asked", times_asked)''',
         solution=times_asked,
-        check=_check_times_asked,
+        cases=tuple(case(_("For size {size}, window {window} and stride {stride}"), *place) for place in PLACES),
+        gives=_("the number"),
+        tolerance=0,
         hints=(
             _("Along one side, windows begin at 0, stride, 2 · stride, … How many of them end inside the picture?"),
             _(
@@ -170,9 +126,26 @@ check("occlusion.times_asked", times_asked)''',
             _("Square that, for rows and columns, and add one for the picture without a patch."),
         ),
         misreadings=(
-            Misreading("leaves the edge uncovered", _rounded_down, "uncovered"),
-            Misreading("forgets the clean picture", lambda *case: times_asked(*case) - 1, "one short"),
-            Misreading("counts one side only", lambda *case: times_asked(*case) ** 0.5, "too small"),
+            Misreading(
+                "leaves the edge uncovered",
+                _rounded_down,
+                _("{case}, the last pixels of each row stay uncovered: one more window has to go there."),
+            ),
+            Misreading(
+                "forgets the clean picture",
+                lambda *place: times_asked(*place) - 1,
+                _("{case}, you are one short: the picture without a patch is asked about as well."),
+            ),
+            Misreading(
+                "leaves the edge uncovered, and forgets the clean picture",
+                lambda *place: _rounded_down(*place) - 1,
+                _("Two things are missing: the window that covers the last pixels, and the picture without a patch."),
+            ),
+            Misreading(
+                "counts one side only",
+                lambda *place: (times_asked(*place) - 1) ** 0.5 + 1,
+                _("{case}, you count the windows along one side; they stand in rows and columns."),
+            ),
         ),
         praise=_("right. Halve the stride and the network is asked about four times as often."),
     ),
@@ -188,34 +161,47 @@ check("occlusion.times_asked", times_asked)''',
 
 check("occlusion.split", split)''',
         solution=split,
-        check=_check_split,
+        cases=tuple(case(_("For class {target} of 20"), LOGITS, LOGITS + CHANGE, target) for target in (3, 11)),
+        gives=("own", "rivals"),
         hints=(
             _("The log-odds of class c are z_c − log Σ exp(z_k), where the sum runs over all classes but c."),
             _("own is the change of z_c. Tensors have the method logsumexp(0)."),
             _("rivals is the log-sum of the others before minus that after, so that it is positive when they fall."),
         ),
         misreadings=(
-            Misreading("keeps the class among its rivals", _with_itself_among_the_rivals, "leave it out"),
-            Misreading("looks at the strongest rival only", _strongest_rival_only, "alone"),
+            Misreading(
+                "keeps the class among its rivals",
+                _with_itself_among_the_rivals,
+                _("The class is among its own rivals: leave it out of the sum of exponentials."),
+            ),
+            Misreading(
+                "looks at the strongest rival only",
+                _strongest_rival_only,
+                _("That is the strongest rival alone; all of them share in the sum of exponentials."),
+            ),
             Misreading(
                 "differences of probabilities",
-                lambda before, after, target: (
-                    float((after.softmax(0) - before.softmax(0))[target]),
-                    float((before.softmax(0) - after.softmax(0))[target]),
-                ),
-                "own logit is too",
+                _of_probabilities,
+                _("Those are changes of the probability; asked for are changes of logits."),
             ),
             Misreading(
                 "rivals that rise count as a gain",
                 lambda *given: (split(*given)[0], -split(*given)[1]),
-                "wrong sign",
+                _("The rivals' part has the wrong sign: when rivals fall, the class gains."),
+            ),
+            Misreading(
+                "rivals first",
+                lambda *given: split(*given)[::-1],
+                _("Both numbers are right, but they have changed places: the class's own change comes first."),
             ),
         ),
         praise=_("right. The two parts add up to the change of log p / (1 − p), exactly."),
     ),
     Exercise(
         name="patch",
-        question=_("Find a grey patch of at most 2,500 pixels that changes what the network says of a picture."),
+        question=_(
+            "Find a grey patch of at most {most:,} pixels that changes what the network says of a picture."
+        ).format(most=LARGEST_PATCH),
         starter="""patch = {"picture": ..., "top": ..., "left": ..., "height": ..., "width": ...}
 
 check("occlusion.patch", patch)""",
@@ -233,31 +219,11 @@ check("occlusion.patch", patch)""",
             ),
         ),
         misreadings=(
-            Misreading(
-                "covers what is large, not what matters",
-                {"picture": "rocket", "top": 0, "left": 0, "height": 50, "width": 50},
-                "overtaken|still says",
-            ),
-            Misreading(
-                "covers everything",
-                {"picture": "rocket", "top": 0, "left": 0, "height": 224, "width": 224},
-                "the most",
-            ),
-            Misreading(
-                "the strip of the notebook",
-                {"picture": "rocket", "top": 60, "left": 98, "height": 112, "width": 34},
-                "3,808 pixels; 2,500 are the most",
-            ),
-            Misreading(
-                "hangs over the edge",
-                {"picture": "rocket", "top": 200, "left": 98, "height": 60, "width": 34},
-                "inside",
-            ),
-            Misreading(
-                "an answer that was never sure",
-                {"picture": "cat", "top": 16, "left": 160, "height": 32, "width": 32},
-                "were close before",
-            ),
+            Misreading("covers what is large, not what matters", _on("rocket", 0, 0, 50, 50), "overtaken|still says"),
+            Misreading("covers everything", _on("rocket", 0, 0, 224, 224), "the most"),
+            Misreading("the strip of the notebook", _on("rocket", 60, 98, 112, 34), "3,808 pixels; 2,500 are the most"),
+            Misreading("hangs over the edge", _on("rocket", 200, 98, 60, 34), "inside"),
+            Misreading("an answer that was never sure", _on("cat", 16, 160, 32, 32), "were close before"),
         ),
         praise=_("right: the answer has changed, and the old one has lost more than half of its probability."),
     ),
