@@ -30,4 +30,4 @@ def _traits(value: torch.Tensor) -> tuple:
 
 
 def _digest(value: torch.Tensor) -> str:
-    return hashlib.sha256(value.detach().contiguous().numpy().tobytes()).hexdigest()
+    return hashlib.sha256(value.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()).hexdigest()

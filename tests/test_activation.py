@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -152,3 +153,13 @@ def test_channels_without_pixels_have_no_share_of_zeros(shape):
 def test_sums_of_bytes_do_not_begin_again_at_256():
     first, second = (torch.tensor([value], dtype=torch.uint8) for value in (200, 100))
     assert additivity_gap(lambda x: 3 * x, first, second) == 0
+
+
+def test_arrays_are_no_tensors():
+    for call in (
+        lambda: activate(np.ones(3), "relu"),
+        lambda: zeroed([1]),
+        lambda: additivity_gap(torch.relu, np.ones(2), torch.ones(2)),
+    ):
+        with pytest.raises(WrongSetting, match="Give a tensor, not a"):
+            call()

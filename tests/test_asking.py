@@ -45,7 +45,7 @@ class ReadsMemory(Net):
     """Answers by how the numbers lie in memory, and raises nothing."""
 
     def forward(self, x):
-        flat = self.conv(x).as_strided((len(x), 4), (6 * 14 * 14, 1))
+        flat = self.conv(x).as_strided((len(x), 4), (6 * 12 * 12, 1))
         return flat * 3
 
 
@@ -122,7 +122,7 @@ def test_the_bundled_network_is_made_quicker_and_says_the_same():
 
 def test_a_copy_shares_the_weights_and_nothing_else():
     module = KeepsParts()
-    module.later = None
+    module.later = torch.clone
     module.register_full_backward_hook(lambda *_arguments: pytest.fail("a hook of the reader's"))
     twin = private_copy(module)
     assert twin is not module and not any(part.training for part in twin.modules())
@@ -285,9 +285,9 @@ def test_every_look_works_in_every_type_and_under_inference_mode(kind, inference
     pytest.importorskip("tensorboard")
     torch.manual_seed(0)
     module = Net().to(kind).train()
-    before = fingerprint(module.float().to(kind)) if kind != torch.bfloat16 else None
-    plain = Asked(Net()).module
+    plain = Net().eval()
     plain.load_state_dict(module.state_dict())
+    before = fingerprint(module) if kind != torch.bfloat16 else None
     with torch.no_grad():
         expected = plain(PICTURE).softmax(1)
     with torch.inference_mode(inference):

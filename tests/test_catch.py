@@ -1,9 +1,12 @@
 """Catch: its rules by brute force, its exact values, and a player that learns it."""
 
 import itertools
+import threading
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from cnnviz_widgets.errors import WrongSetting
 from cnnviz_widgets.learning import catch
@@ -143,3 +146,48 @@ def test_asking_the_player_leaves_it_as_it_was():
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(WrongSetting):
         list(catch.learn_steps(catch.player(), **settings))
+
+
+class Forgetful(nn.Module):
+    """The player, with what draws by a function and not by a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = catch.player(0)
+
+    def forward(self, boards):
+        return self.inner(nn.functional.dropout(boards, 0.1, self.training))
+
+
+def test_a_network_that_draws_does_so_from_the_seed_also_while_another_thread_draws():
+    def losses(seed=3):
+        return [step.loss for step in catch.learn_steps(Forgetful(), 12, seed=seed)]
+
+    state, first = torch.get_rng_state(), losses()
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(77)
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: [torch.rand(9) for _ in iter(stop.is_set, True)])
+    thread.start()
+    try:
+        assert losses() == first
+    finally:
+        stop.set()
+        thread.join()
+    assert losses(4) != first
+
+
+def test_inside_inference_mode_it_learns_the_same():
+    plain, other = catch.player(1), catch.player(1)
+    expected = [step.loss for step in catch.learn_steps(plain, 4, seed=2)]
+    with torch.inference_mode():
+        found = [
+            step.loss
+            for step in catch.learn_steps(other, np.int64(4), learning_rate=np.float64(0.005), seed=np.int64(2))
+        ]
+    assert found == expected
+
+
+def test_a_learning_rate_that_is_no_number_is_refused():
+    with pytest.raises(WrongSetting, match="learning rate must lie between 0 and 1, not 'fast'"):
+        next(catch.learn_steps(catch.player(), learning_rate="fast"))

@@ -197,3 +197,22 @@ def test_arrays_and_sizes_that_are_no_pair_are_refused_in_words():
         with pytest.raises(WrongSetting):
             visits(size, kernel_size)
     assert torch.equal(visits((5, 5), np.int64(3)), visits((5, 5), 3))
+
+
+def test_numbers_of_numpy_are_numbers():
+    picture, weights = torch.rand(1, 2, 9, 9), random_kernels(3, 3, 1, 2)
+    assert torch.equal(random_kernels(np.int64(3), np.int64(3), np.int64(1), np.int64(2)), weights)
+    found = convolve(picture, weights, np.int64(2), np.int64(1), np.int64(2))
+    assert torch.equal(found, convolve(picture, weights, 2, 1, 2))
+    for seed in (-1, "a", 1.5):
+        with pytest.raises(WrongSetting, match="seed must be a whole number"):
+            random_kernels(1, 3, seed)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_types_are_convolved_alike(dtype):
+    picture = torch.rand(1, 1, 9, 9).to(dtype)
+    with torch.inference_mode():
+        found = convolve(picture, kernel("blur")[None, None].to(dtype))
+    expected = convolve(picture.double(), kernel("blur")[None, None].to(dtype).double())
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=0.01)

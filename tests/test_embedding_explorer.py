@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import traitlets
 from PIL import Image
 
 from cnnviz_widgets import EmbeddingExplorer
@@ -148,6 +149,13 @@ def test_a_pointer_that_is_nowhere_is_no_trouble(panel):
         panel.view.click = [*place, 1] if place else []
         assert panel.point.value == 0 and not panel.status.wrong
     assert "chosen" in panel.point_view.alt
+
+
+def test_a_choice_taken_away_by_the_page_is_put_back(panel):
+    with pytest.raises(traitlets.TraitError, match="Choose one under “Start”"):
+        panel.start_from.set_state({"index": None})
+    assert panel.start_from.value == "pca"
+    assert torch.equal(moved(panel, "layer", "first").points, wanted("first").points)
 
 
 def test_closing_ends_the_map_that_is_on_its_way(panel):

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -332,3 +333,48 @@ def test_noise_outside_the_field_changes_nothing_and_noise_on_each_side_of_it_do
         side = torch.zeros_like(outside)
         side[:, :, top:bottom, left:right].select(axis, index - (top if axis == 2 else left)).fill_(True)
         assert (unit(side) - clean[:, y, x]).abs().max() > 1e-4
+
+
+# Other types and modes
+
+
+class Statistics(nn.Module):
+    """Normalises with the statistics of the batch in eval mode too."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)
+
+    def forward(self, x):
+        return self.norm(self.conv(x)).mean((2, 3))
+
+
+def test_pictures_do_not_change_each_others_maps_where_norms_have_no_statistics():
+    torch.manual_seed(0)
+    module, pictures = Statistics().eval(), torch.rand(3, 3, 8, 8) * torch.arange(1.0, 4)[:, None, None, None]
+    alone = torch.cat([module.norm(module.conv(one)) for one in pictures.split(1)]).detach()
+    assert not torch.allclose(module.norm(module.conv(pictures)), alone, atol=0.1)
+    torch.testing.assert_close(feature_maps(module, pictures, "norm"), alone)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_maps_and_kernels_of_a_network_of_another_type(dtype):
+    torch.manual_seed(0)
+    module, pictures = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), torch.rand(2, 3, 8, 8)
+    maps, kernels = feature_maps(module, pictures, "1"), kernels_of(module, pictures, "1")
+    module.to(dtype)
+    with torch.inference_mode():
+        found = feature_maps(module, pictures * 1, "1", call=np.int64(0))
+        again = kernels_of(module, pictures * 1, "1")
+    assert found.dtype == again[1].dtype == torch.float32
+    torch.testing.assert_close(found, maps, rtol=0, atol=0.02)
+    assert again[0] == kernels[0] == "0"
+    torch.testing.assert_close(again[1], kernels[1], rtol=0, atol=0.01)
+
+
+def test_what_is_no_tensor_or_has_no_weights_is_refused_in_one_sentence():
+    for by in (strength, by_strength):
+        with pytest.raises(WrongSetting, match="Give a tensor, not a list"):
+            by([1.0])
+    with pytest.raises(CnnvizError, match="without weights"):
+        feature_maps(nn.Conv2d(3, 4, 3).to("meta"), torch.rand(1, 3, 8, 8), "")

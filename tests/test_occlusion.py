@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from cnnviz_widgets.errors import UnknownClass, WrongSetting
+from cnnviz_widgets.errors import CnnvizError, UnknownClass, WrongSetting
 from cnnviz_widgets.networks import Network
-from cnnviz_widgets.techniques.occlusion import ARTICLE, occlude, occlusion, occlusion_steps
+from cnnviz_widgets.techniques.occlusion import ARTICLE, occlude, occlusion, occlusion_steps, under_patch
 from tests.helpers import fingerprint
 
 
@@ -348,3 +348,121 @@ def test_a_fill_may_be_an_array_and_bounds_are_two():
     for bounds in [(0, 1, 2), 5, (torch.zeros(4), torch.ones(4))]:
         with pytest.raises(WrongSetting, match="bounds are"):
             occlude(picture, 1, 1, 3, "grey", bounds=bounds)
+
+
+# How the network is read, and of which kind it is
+
+
+class Brightest(nn.Module):
+    """One score, high where the middle of the picture is bright; as many labels as asked, each a little higher."""
+
+    def __init__(self, labels=1, squeezed=False):
+        super().__init__()
+        self.labels, self.squeezed = labels, squeezed
+
+    def forward(self, pictures):
+        score = 9.64 * pictures[:, :, 2:4, 2:4].mean((1, 2, 3)) - 4.82
+        return score if self.squeezed else torch.stack([score + index / 10 for index in range(self.labels)], 1)
+
+
+def bright_middle():
+    picture = torch.zeros(1, 1, 6, 6)
+    picture[:, :, 2:4, 2:4] = 1
+    return picture
+
+
+@pytest.mark.parametrize("squeezed", [False, True])
+def test_a_single_score_is_read_by_the_sigmoid(squeezed):
+    result = occlusion(Brightest(squeezed=squeezed), bright_middle(), 0, 2, 2, "black", progress=False)
+    assert result.clean_probability == pytest.approx(0.992, abs=1e-3)
+    assert result.drop.max() == pytest.approx(2 * 0.992 - 1, abs=2e-3)
+    assert result.drop[1, 1] == result.drop.max() and (result.drop > 0.01).sum() == 1
+
+
+def test_independent_labels_fall_each_by_itself():
+    network = Network(Brightest(3), mean=(0.5,), std=(0.5,), size=6, output="sigmoid")
+    clean = network.module(bright_middle())[0].sigmoid()
+    covered = network.module(torch.zeros(1, 1, 6, 6))[0].sigmoid()
+    for index in range(3):
+        result = occlusion(network, bright_middle(), index, 2, 2, torch.zeros(1, 1, 1, 1), progress=False)
+        torch.testing.assert_close(result.drop[1, 1], clean[index] - covered[index])
+        assert (result.target, result.label) == (index, f"class {index}")
+
+
+def test_a_function_of_the_output_is_mapped_by_its_value():
+    def twice(scores):
+        return 2 * scores[:, 0]
+
+    result = occlusion(Brightest(), bright_middle(), twice, 2, 2, "black", progress=False)
+    assert (result.target, result.label) == (None, "twice")
+    assert result.clean_probability == result.clean_logit == pytest.approx(9.64)
+    assert result.drop[1, 1] == pytest.approx(2 * 9.64, rel=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "near"), [(torch.bfloat16, 0.02), (torch.float16, 2e-3), (torch.float64, 1e-6)])
+def test_a_network_of_another_type_gives_nearly_the_same_map(dtype, near):
+    inputs = torch.rand(1, 3, 20, 24)
+    expected = occlusion(convolutional_network(), inputs, np.int64(1), 8, np.int64(4), progress=False)
+    found = occlusion(convolutional_network().to(dtype), inputs, 1, 8, 4, progress=False)
+    assert found.probabilities.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    torch.testing.assert_close(found.probabilities.float(), expected.probabilities, rtol=0, atol=near)
+
+
+def test_in_inference_mode_it_is_the_same():
+    module, inputs = convolutional_network(), torch.rand(1, 3, 20, 24)
+    expected = occlusion(module, inputs, 1, 8, 4, progress=False)
+    with torch.inference_mode():
+        found = occlusion(module, inputs * 1, 1, 8, 4, progress=False)
+    assert torch.equal(found.probabilities, expected.probabilities)
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 4])
+def test_windows_do_not_change_each_others_answers_where_norms_have_no_statistics(batch_size):
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.ReLU(), nn.Flatten(), nn.Linear(160, 3)
+    )
+    inputs = torch.rand(1, 3, 10, 7)
+    result = occlusion(module, inputs, 1, 4, 3, "black", batch_size=batch_size, progress=False)
+    expected, _logits = plain_loop(module, inputs, 1, (4, 4), 3, torch.zeros(1, 3, 10, 7))
+    torch.testing.assert_close(result.probabilities, expected, rtol=0, atol=1e-6)
+
+
+def test_a_module_that_asks_for_one_layout_of_memory_gets_it():
+    class Views(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 8, 3), nn.Linear(8 * 9 * 11, 4)
+
+        def forward(self, x):
+            return self.head(nn.functional.max_pool2d(self.conv(x).relu(), 2).view(x.size(0), -1))
+
+    torch.manual_seed(0)
+    module, inputs = Views(), torch.rand(1, 3, 20, 24)
+    result = occlusion(module, inputs, 1, 8, 4, "black", progress=False)
+    expected, _logits = plain_loop(module, inputs, 1, (8, 8), 4, torch.zeros(1, 3, 20, 24))
+    torch.testing.assert_close(result.probabilities, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("fill", ["grey", "blur", "noise"])
+def test_one_place_by_itself_has_the_number_of_the_map(fill):
+    """Nothing is rounded to pixels on the way, which moved a probability by a thousandth."""
+    torch.manual_seed(0)
+    network = Network(convolutional_network(), size=(20, 24))
+    inputs = network.preprocess("cat")
+    result = occlusion(network, inputs, 1, 8, 4, fill, progress=False)
+    for row, top in enumerate(result.tops):
+        for column, left in enumerate(result.lefts):
+            seen, probabilities = under_patch(network, inputs, (top, left), 8, fill)
+            assert probabilities[1].item() == pytest.approx(result.probabilities[row, column].item(), abs=2e-6)
+    assert seen.shape == (20, 24, 3) and seen.dtype == np.uint8
+    assert probabilities.sum().item() == pytest.approx(1)
+
+
+def test_what_the_module_raises_is_one_sentence():
+    def stop(_scores):
+        raise KeyError("a\nb")
+
+    with pytest.raises(CnnvizError, match="KeyError") as caught:
+        occlusion(Brightness(stop), torch.zeros(1, 1, 6, 6), 0, 2, 2, progress=False)
+    assert isinstance(caught.value.__cause__, KeyError) and "\n" not in str(caught.value)

@@ -264,3 +264,28 @@ def test_what_leaves_no_patch_is_refused():
 def test_settings_of_another_type_are_refused(settings):
     with pytest.raises(WrongSetting):
         learn_filters(torch.rand(50, 5, 5), 4, 2, **settings)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_patches_of_another_type_are_learned_from_as_well(dtype):
+    patches = torch.rand(300, 6, 6, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = learn_filters(patches.float(), 4, 3)
+    found = learn_filters(patches, np.int64(4), np.int64(3), np.float64(0.3), np.int64(0))
+    assert torch.equal(found.filters, expected.filters)
+
+
+def test_inside_inference_mode_filters_are_learned_and_fitted_alike():
+    patches = torch.rand(300, 6, 6, generator=torch.Generator().manual_seed(0))
+    expected = learn_filters(patches, 4, 3)
+    fit = gabor_fit(expected.filters, 20)
+    with torch.inference_mode():
+        found = learn_filters(patches * 1, 4, 3)
+        again = gabor_fit(found.filters, 20)
+    assert torch.equal(found.filters, expected.filters)
+    assert torch.equal(again.model, fit.model)
+
+
+def test_what_is_no_tensor_is_refused_in_one_sentence():
+    for function in (learn_filters, contrast_normalised, gabor_fit, orientation_selectivity):
+        with pytest.raises(WrongSetting, match="Give a tensor, not a ndarray"):
+            function(np.ones((9, 6, 6)))

@@ -161,3 +161,22 @@ def test_relative_change_of_bytes_is_that_of_their_values():
 def test_a_rounding_error_is_no_contrast():
     before = torch.full((3, 203, 201), 0.1, dtype=torch.float64) * 1.1
     assert relative_change(before, before + 1) == math.inf
+
+
+def test_numbers_of_numpy_are_numbers_and_arrays_are_no_tensors():
+    maps = torch.rand(1, 2, 6, 6)
+    assert torch.equal(pool(maps, np.int64(2), np.int64(3)), pool(maps, 2, 3))
+    assert torch.equal(shifted(maps, np.int64(1), np.int64(-2)), shifted(maps, 1, -2))
+    for call in (lambda: pool(maps.numpy(), 2), lambda: shifted([1], 1), lambda: relative_change(maps, maps.numpy())):
+        with pytest.raises(WrongSetting, match="Give a tensor, not a"):
+            call()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("kind", ["max", "average"])
+def test_other_types_are_pooled_alike(dtype, kind):
+    maps = torch.rand(1, 2, 6, 6).to(dtype)
+    with torch.inference_mode():
+        found = pool(maps, 2, kind=kind)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), pool(maps.double(), 2, kind=kind), rtol=0, atol=5e-3)

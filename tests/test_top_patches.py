@@ -1,5 +1,7 @@
 """The patches that excite a unit, against a plain loop over every place of every picture."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from cnnviz_widgets.errors import ImageError, UnknownLayer, WrongSetting
-from cnnviz_widgets.images import to_image
+from cnnviz_widgets.images import load, to_image
 from cnnviz_widgets.networks import Network
 from cnnviz_widgets.techniques.top_patches import crop, picture_list, strongest_places, top_patches, top_patches_steps
 from tests.helpers import fingerprint
@@ -176,3 +178,46 @@ def test_the_model_is_bit_for_bit_as_it_was_also_when_the_steps_are_left_half_wa
             break
     assert fingerprint(network.module) == before
     network.module.eval()
+
+
+def places(found):
+    return [(patch.value, patch.y, patch.x, patch.box) for patch in found.patches]
+
+
+@pytest.mark.parametrize("how", ["array", "grey array", "picture", "path", "text", "name", "list"])
+def test_one_picture_is_one_picture_however_it_is_given(network, tmp_path, how):
+    cat = load("cat")
+    Image.fromarray(cat).save(tmp_path / "cat.png")
+    one = {
+        "array": cat,
+        "grey array": cat[..., 1],
+        "picture": Image.fromarray(cat),
+        "path": tmp_path / "cat.png",
+        "text": str(tmp_path / "cat.png"),
+        "name": "cat",
+        "list": [cat],
+    }[how]
+    found = top_patches(network, "2", 3, one)
+    expected = top_patches(network, "2", 3, [np.stack([cat[..., 1]] * 3, -1) if how == "grey array" else "cat"])
+    assert found.looked_at == 1 and found.refused == ()
+    assert places(found) == places(expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_in_a_network_of_another_type_crops_are_as_exact(network, dtype):
+    twin = Network(copy.deepcopy(network.module).to(dtype), mean=(0.5,) * 3, std=(0.5,) * 3, size=40)
+    expected, found = (top_patches(each, "2", np.int64(1), ["cat"], count=np.int64(3)) for each in (network, twin))
+    best = expected.patches[0]
+    assert found.patches[0].value == pytest.approx(best.value, rel=0.05)
+    np.testing.assert_array_equal(found.patches[0].seen, best.seen)
+    for patch in found.patches:
+        np.testing.assert_array_equal(patch.image, crop(best.seen, patch.box))
+
+
+def test_a_grey_network_sees_grey():
+    torch.manual_seed(0)
+    grey = Network(nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU()), mean=(0.5,), std=(0.5,), size=30)
+    found = top_patches(grey, "0", 1, ["cat"], count=2)
+    seen = to_image(grey.denormalise(grey.preprocess("cat")))
+    assert found.patches
+    np.testing.assert_array_equal(found.patches[0].seen, seen)

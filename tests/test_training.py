@@ -1,7 +1,11 @@
 """Training in steps: watched, paused or not, it learns the same; and it learns."""
 
+import collections
+import contextlib
 import copy
 import math
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -11,9 +15,15 @@ from torch import nn
 from cnnviz_widgets.errors import CnnvizError, WrongSetting
 from cnnviz_widgets.images.digits import split_digits
 from cnnviz_widgets.learning.adam import Adam
+from cnnviz_widgets.learning.examples import as_tensors
 from cnnviz_widgets.learning.training import Diverged, Training, confusion, predictions, train
 from cnnviz_widgets.networks import Network
 from cnnviz_widgets.networks.lenet import lenet
+from cnnviz_widgets.techniques.embedding import layer_codes
+from cnnviz_widgets.techniques.feature_maps import feature_maps, kernels_of
+from cnnviz_widgets.techniques.grad_cam import grad_cam
+from cnnviz_widgets.techniques.occlusion import occlusion
+from tests.helpers import fingerprint
 
 
 def small(seed: int = 0) -> nn.Module:
@@ -477,3 +487,392 @@ def test_confusion_refuses_what_has_no_cell():
         confusion(torch.eye(26)[[13, 2]], torch.tensor([0, 2]), 10)  # it would have counted in the cell (1, 3)
     with pytest.raises(WrongSetting, match="0 to 4"):
         confusion(torch.eye(5)[[1, 2]], torch.tensor([0, 7]), 5)
+
+
+# Whatever draws, draws from the seed
+
+
+class Drops(nn.Module):
+    """Draws by functions that are no modules, in each pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = small()
+
+    def forward(self, x):
+        x = nn.functional.dropout(x, 0.4, training=self.training)
+        if self.training:
+            x = x + 0.1 * torch.randn_like(x) + 0.1 * torch.rand(x.shape)
+        return self.inner(x)
+
+
+def losses(model: nn.Module, **settings) -> list[float]:
+    training = Training(model, examples(), examples(30, 2), **{"epochs": 2, "batch_size": 10, "seed": 4, **settings})
+    return [step.loss for step in training.steps()]
+
+
+def test_functions_that_draw_do_so_from_the_seed_and_leave_torchs_generator_alone():
+    state = torch.get_rng_state()
+    first = losses(Drops())
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(99)
+    assert losses(Drops()) == first
+    assert losses(Drops(), seed=5) != first
+
+
+def busy(work):
+    """A context in which another thread repeats `work` all the time."""
+
+    @contextlib.contextmanager
+    def running():
+        stop, troubles, rounds = threading.Event(), [], [0]
+
+        def loop():
+            while not stop.is_set():
+                try:
+                    work()
+                    rounds[0] += 1
+                except Exception as error:
+                    troubles.append(error)
+                    return
+
+        thread = threading.Thread(target=loop)
+        thread.start()
+        try:
+            yield rounds
+        finally:
+            while not rounds[0] and thread.is_alive():
+                time.sleep(0.001)
+            stop.set()
+            thread.join()
+        assert troubles == []
+
+    return running()
+
+
+def test_another_thread_that_draws_meanwhile_changes_nothing():
+    first = losses(Drops(), epochs=6)
+    with busy(lambda: torch.rand(50)):
+        assert losses(Drops(), epochs=6) == first
+
+
+# Looking never disturbs learning
+
+
+class Convolutional(nn.Module):
+    """With batch norm and dropout, as layer and as function; one that cannot be copied is asked itself."""
+
+    def __init__(self, locked: bool):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.conv, self.norm, self.drop = nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.Dropout(0.3)
+            self.head = nn.Linear(6, 3)
+        if locked:
+            self.stream = (number for number in range(3))
+
+    def forward(self, x):
+        x = self.drop(self.norm(self.conv(x)).relu())
+        return self.head(nn.functional.dropout(x, 0.2, self.training).mean((2, 3)))
+
+
+def look(model: nn.Module) -> None:
+    """Everything that techniques ask."""
+    pictures = examples(3, 7)[0]
+    occlusion(model, pictures[:1], 1, 2, 2, progress=False)
+    feature_maps(model, pictures, "conv")
+    kernels_of(model, pictures, "norm")
+    layer_codes(model, pictures, "norm", pooled=True)
+    grad_cam(model, pictures[:1], 1, "norm")
+    predictions(model, pictures)
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_looking_between_the_steps_changes_nothing_of_what_is_learned(locked):
+    expected = Training(Convolutional(locked), examples(), examples(30, 2), epochs=2, batch_size=10)
+    wanted = [step.loss for step in expected.steps()]
+    training = Training(Convolutional(locked), examples(), examples(30, 2), epochs=2, batch_size=10)
+    training.model.norm.eval()
+    modes = [part.training for part in training.model.modules()]
+    found = []
+    for step in training.steps():
+        found.append(step.loss)
+        before = fingerprint(training.model)
+        look(training.model)
+        assert fingerprint(training.model) == before
+    assert found == wanted
+    assert [part.training for part in training.model.modules()] == modes
+    assert_same(weights(training.model), weights(expected.model))
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_looking_from_another_thread_changes_nothing_of_what_is_learned(locked):
+    def learned(model):
+        training = Training(model, examples(), examples(30, 2), epochs=6, batch_size=10)
+        return [step.loss for step in training.steps()]
+
+    reference, model = Convolutional(locked), Convolutional(locked)
+    expected = learned(reference)
+    with busy(lambda: look(model)) as rounds:
+        found = learned(model)
+    assert rounds[0] > 0
+    assert found == expected
+    assert all(part.training for part in model.modules())
+    assert_same(weights(model), weights(reference))
+
+
+# What other networks put out, and other holders of examples
+
+
+class Auxiliary(nn.Module):
+    """A classifier half-way up that speaks in training only, as in Inception."""
+
+    def __init__(self, kind=tuple):
+        super().__init__()
+        self.inner, self.side, self.kind = small(), nn.Linear(16, 3), kind
+
+    def forward(self, x):
+        scores = self.inner(x)
+        return self.kind((scores, self.side(x.flatten(1)))) if self.training else scores
+
+
+InceptionOutputs = collections.namedtuple("InceptionOutputs", ["logits", "aux_logits"])
+
+
+@pytest.mark.parametrize("kind", [tuple, lambda pair: InceptionOutputs(*pair)])
+def test_the_tuple_of_inception_is_trained_with_three_tenths_of_the_auxiliary_loss(kind):
+    torch.manual_seed(0)
+    model = Auxiliary(kind)
+    twin = copy.deepcopy(model).train()
+    training = Training(model, examples(), examples(30, 2), batch_size=60, epochs=1)
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
+    pictures, labels = (values[order] for values in examples())
+    main, aside = (nn.functional.cross_entropy(scores, labels) for scores in twin(pictures))
+    (main + 0.3 * aside).backward()
+    step = training.step()
+    assert step.loss == pytest.approx(main.item(), abs=1e-6)
+    assert step.gradients == pytest.approx({n: p.grad.norm().item() for n, p in twin.named_parameters()}, abs=1e-5)
+
+
+def test_torchvisions_inception_takes_a_step():
+    models = pytest.importorskip("torchvision.models")
+    model = models.googlenet(weights=None, aux_logits=True, init_weights=False, num_classes=3)
+    pictures = torch.rand(4, 3, 64, 64), torch.tensor([0, 1, 2, 0])
+    training = Training(model, pictures, pictures, batch_size=4, epochs=1)
+    assert math.isfinite(training.step().loss)
+
+
+class Single(nn.Module):
+    """One score a picture: of yes."""
+
+    def __init__(self, squeezed: bool = False):
+        super().__init__()
+        self.inner, self.squeezed = small(), squeezed
+        self.inner[4] = nn.Linear(12, 1)
+
+    def forward(self, x):
+        return self.inner(x)[:, 0] if self.squeezed else self.inner(x)
+
+
+@pytest.mark.parametrize("squeezed", [False, True])
+@pytest.mark.parametrize("wanted", [lambda y: y, lambda y: y.float(), lambda y: y.float()[:, None], lambda y: y.bool()])
+@pytest.mark.parametrize("output", [None, "softmax", "sigmoid"])
+def test_a_single_score_learns_yes_and_no(squeezed, wanted, output):
+    torch.manual_seed(0)
+    model = Single(squeezed)
+    twin = copy.deepcopy(model).train()
+    pictures, labels = examples(300)
+    yes = (labels == 2).long()
+    named = model if output is None else Network(model, ["no", "yes"], (0.5,), (0.5,), 4, output=output)
+    training = Training(named, (pictures, wanted(yes)), (pictures, wanted(yes)), epochs=6, learning_rate=0.02)
+    order = torch.randperm(300, generator=torch.Generator().manual_seed(0))[:50]
+    loss = nn.functional.binary_cross_entropy_with_logits(twin(pictures[order]).flatten(), yes[order].float())
+    loss.backward()
+    step = training.step()
+    assert step.loss == pytest.approx(loss.item(), abs=1e-5)
+    assert step.gradients == pytest.approx({n: p.grad.norm().item() for n, p in twin.named_parameters()}, abs=1e-5)
+    list(training.steps())
+    assert training.held_out_accuracy > 0.9
+    said = predictions(named, pictures).softmax(1)[:, 1]
+    torch.testing.assert_close(said, model.eval()(pictures).flatten().sigmoid())
+
+
+def test_a_single_score_has_no_third_answer():
+    with pytest.raises(WrongSetting, match="labels must be 0 to 1; there is a 2"):
+        Training(Single(), examples(), examples())
+
+
+def test_independent_labels_learn_each_by_itself():
+    torch.manual_seed(0)
+    network, (pictures, labels) = Network(small(), mean=(0.5,), std=(0.5,), size=4, output="sigmoid"), examples()
+    twin = copy.deepcopy(network.module).train()
+    training = Training(network, (pictures, labels), (pictures, labels), batch_size=60, epochs=1)
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
+    wanted = nn.functional.one_hot(labels[order], 3).float()
+    loss = nn.functional.binary_cross_entropy_with_logits(twin(pictures[order]), wanted)
+    assert training.step().loss == pytest.approx(loss.item(), abs=1e-6)
+
+
+def test_what_a_network_reads_from_a_dictionary_is_trained():
+    class Speaks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = small()
+
+        def forward(self, x):
+            return {"scores": self.inner(x)}
+
+    network = Network(Speaks(), mean=(0.5,), std=(0.5,), size=4, output=lambda output: output["scores"])
+    train(network, examples(), examples(30, 2), epochs=4, batch_size=10, progress=False)
+    assert_same(weights(network.module.inner), uninterrupted())
+    with pytest.raises(WrongSetting, match="a number for each class"):
+        Training(Speaks(), examples(), examples(30, 2))
+
+
+class Numbered(torch.utils.data.Dataset):
+    """A Dataset as in torch's own tutorial: with a length, and an item for any number."""
+
+    def __init__(self, kind=int, broken=None):
+        (self.pictures, self.labels), self.kind, self.broken = examples(), kind, broken
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, number):
+        if number == self.broken:
+            raise OSError("no such file")
+        number %= len(self.labels)
+        return self.pictures[number], self.kind(self.labels[number])
+
+
+class Streamed(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        yield from zip(*examples(), strict=True)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda: Numbered(),
+        lambda: Numbered(torch.as_tensor),
+        lambda: Streamed(),
+        lambda: torch.utils.data.TensorDataset(*examples()),
+        lambda: torch.utils.data.DataLoader(Numbered(), batch_size=7),
+        lambda: torch.utils.data.DataLoader(Streamed(), batch_size=7),
+        lambda: [(picture.numpy(), int(label)) for picture, label in zip(*examples(), strict=True)],
+    ],
+)
+def test_examples_are_taken_from_whatever_holds_them(held):
+    state = torch.get_rng_state()
+    training = Training(small(), held(), held(), epochs=4, batch_size=10)
+    list(training.steps())
+    assert_same(weights(training.model), uninterrupted())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_loader_that_shuffles_does_so_alike_each_time():
+    def held():
+        return torch.utils.data.DataLoader(Numbered(), batch_size=7, shuffle=True)
+
+    first, second = as_tensors(held()), as_tensors(held())
+    assert torch.equal(first[0], second[0]) and not torch.equal(first[0], examples()[0])
+    assert sorted(first[1].tolist()) == sorted(examples()[1].tolist())
+
+
+def test_examples_that_cannot_be_read_or_held_are_refused_in_one_sentence():
+    with pytest.raises(WrongSetting, match="Item 3 of the examples cannot be read. OSError: no such file"):
+        as_tensors(Numbered(broken=3))
+    with pytest.raises(WrongSetting, match=r"all be of one size, not of \[1, 4, 4\], \[1, 5, 4\]"):
+        as_tensors([(torch.rand(1, 4 + number % 2, 4), 0) for number in range(3)])
+    with pytest.raises(WrongSetting, match="GB of memory"):
+        as_tensors([(torch.rand(1).expand(3, 20_000, 20_000), 0)] * 3)
+    for wrong in (5, "mnist", [1, 2, 3], {"a": 1}, object()):
+        with pytest.raises(WrongSetting, match="Examples are Digits, a pair|cannot be read"):
+            as_tensors(wrong)
+
+
+def test_pictures_without_an_axis_of_channels_are_given_one_where_it_is_wanted():
+    (pictures, labels), (other, answers) = examples(), examples(30, 2)
+    torch.manual_seed(0)
+    convolutional = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(), nn.Linear(12, 3))
+    twin = copy.deepcopy(convolutional)
+    trainings = [
+        Training(convolutional, (pictures[:, 0], labels), (other[:, 0], answers), batch_size=10),
+        Training(twin, (pictures, labels), (other, answers), batch_size=10),
+    ]
+    assert trainings[0].step().loss == trainings[1].step().loss
+    assert trainings[0].pictures.shape == (60, 1, 4, 4)
+
+    class Rows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.RNN(4, 5, batch_first=True), nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    training = Training(Rows(), (pictures[:, 0], labels), (other[:, 0], answers), batch_size=10)
+    assert math.isfinite(training.step().loss) and training.pictures.shape == (60, 4, 4)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("held_out", [False, True])
+def test_a_picture_that_is_no_picture_is_named(value, held_out):
+    (pictures, labels), right = examples(), examples()
+    pictures[17, 0, 2, 2] = value
+    with pytest.raises(WrongSetting, match="Picture number 17, counted from 0, holds values that are not numbers"):
+        Training(small(), *((right, (pictures, labels)) if held_out else ((pictures, labels), right)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_network_of_another_type_learns_too(dtype):
+    training = Training(small().to(dtype), examples(600), examples(200, 2), epochs=5, batch_size=10, learning_rate=0.02)
+    list(training.steps())
+    assert training.held_out_accuracy > 0.8
+    assert {value.dtype for value in training.model.parameters()} == {dtype}
+    assert training.logits.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+
+
+def test_our_adam_keeps_half_precision_from_losing_the_small():
+    parameter = nn.Parameter(torch.ones(3, dtype=torch.float16))
+    adam = Adam([parameter])
+    parameter.grad = torch.full((3,), 1e-4, dtype=torch.float16)  # its square is 0 in float16
+    adam.step(0.1)
+    torch.testing.assert_close(parameter.detach().float(), torch.full((3,), 0.9), rtol=0, atol=1e-3)
+
+
+def test_inside_inference_mode_it_learns_the_same():
+    with torch.inference_mode():
+        model = small()
+    training = small_training()
+    with torch.inference_mode():
+        training.restart()
+        list(training.steps())
+    assert_same(weights(training.model), uninterrupted())
+    with pytest.raises(WrongSetting, match="outside of it"):
+        Training(model, examples(), examples())
+
+
+def test_pictures_do_not_change_each_others_predictions_where_norms_have_no_statistics():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, track_running_stats=False), nn.Flatten())
+    pictures = examples(6)[0] * torch.arange(1.0, 7)[:, None, None, None]
+    alone = torch.cat([model.eval()(one) for one in pictures.split(1)]).detach()
+    torch.testing.assert_close(predictions(model, pictures), alone)
+
+
+def test_what_a_module_raises_in_training_is_one_sentence():
+    class Stops(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = small()
+
+        def forward(self, x):
+            if self.training:
+                raise RuntimeError("not\nnow")
+            return self.inner(x)
+
+    training = Training(Stops(), examples(), examples(30, 2))
+    with pytest.raises(CnnvizError, match="RuntimeError: not now") as caught:
+        training.step()
+    assert isinstance(caught.value.__cause__, RuntimeError)

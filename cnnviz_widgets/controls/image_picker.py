@@ -14,6 +14,7 @@ from ..i18n import _
 
 HERE = Path(__file__).parent
 THUMBNAIL = 48  # pixels along the edge
+MOST_UPLOADS = 8  # that are kept: each may take 12 MB
 
 
 class NoSuchPicture(ImageError, traitlets.TraitError):
@@ -25,7 +26,8 @@ class ImagePicker(anywidget.AnyWidget):
 
     It begins with one of the course's pictures, by name, or with a picture of the reader's: anything that
     `images.load` takes (a path, an array …), and raises `ImageError` for anything else. An uploaded picture is added
-    under its file name and chosen. One that cannot be read leaves `value` as it was and puts a sentence into `error`.
+    under its file name and chosen; of many, the latest few are kept. One that cannot be read leaves `value` as it was
+    and puts a sentence into `error`.
     """
 
     _esm = (HERE / "image_picker.js").read_text(encoding="utf-8")
@@ -38,6 +40,7 @@ class ImagePicker(anywidget.AnyWidget):
 
     def __init__(self, value: images.ImageSource = "cat", names: tuple[str, ...] | None = None, **traits):
         self._images: dict[str, np.ndarray] = {}
+        self._uploads: list[str] = []  # the latest last
         names = names or tuple(images.PICTURES)
         words = {
             "label": _("Picture"),
@@ -84,6 +87,8 @@ class ImagePicker(anywidget.AnyWidget):
             return
         name = _own_name(name)
         again = self.value == name
+        if name in self._uploads or name not in self._images:  # what the picker began with is no upload
+            self._uploads = [*(upload for upload in self._uploads if upload != name), name]
         self._images[name] = image
         others = [choice for choice in self.choices if choice["name"] != name]
         self.choices = [*others, _choice(name, name, _small(image))]
@@ -92,6 +97,13 @@ class ImagePicker(anywidget.AnyWidget):
             self.notify_change({"name": "value", "old": name, "new": name, "owner": self, "type": "change"})
         else:
             self.value = name
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        forgotten, self._uploads = self._uploads[:-MOST_UPLOADS], self._uploads[-MOST_UPLOADS:]
+        if forgotten:
+            self._images = {name: image for name, image in self._images.items() if name not in forgotten}
+            self.choices = [choice for choice in self.choices if choice["name"] not in forgotten]
 
     def described(self) -> str:
         """The control in words, for the panel's picture."""

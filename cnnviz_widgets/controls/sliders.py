@@ -1,11 +1,9 @@
 """Sliders and pickers for the settings of a convolution."""
 
 import math
-import math
 from collections.abc import Mapping, Sequence
 
 import ipywidgets as widgets
-import traitlets
 import traitlets
 
 from ..i18n import _
@@ -75,8 +73,15 @@ class SettingChoice(widgets.Dropdown):
             options = [(title, key) for key, title in options.items()]
         if value is not None:
             one_of(description.lower(), value, [key for _title, key in options])
+        self._may_be_empty = value is None
         traits = {"layout": dict(ROW), "style": dict(STYLE), **traits}
         super().__init__(options=options, value=value, description=description, tooltip=tooltip, **traits)
+
+    @traitlets.validate("index")
+    def _validate_index(self, proposal: dict) -> int | None:
+        if proposal["value"] is None and self.options and not self._may_be_empty:
+            raise traitlets.TraitError(_("Choose one under “{name}”.").format(name=self.description))
+        return super()._validate_index(proposal)
 
 
 class KernelSizeSlider(SettingSlider):

@@ -4,6 +4,7 @@ import html
 from dataclasses import dataclass
 
 from ..i18n import _
+from ..render.words import PLAIN_TEXT
 
 NOTE = "#0072b2"
 PASSED, WRONG, WAITING = "#009e73", "#d55e00", "#999999"
@@ -12,7 +13,7 @@ PASSED, WRONG, WAITING = "#009e73", "#d55e00", "#999999"
 def box(text: str, colour: str) -> str:
     """`text`, escaped, in a box with a coloured edge."""
     style = f"border-left: 4px solid {colour}; padding: 4px 10px; max-width: 700px; white-space: pre-line"
-    return f'<div style="{style}">{html.escape(text)}</div>'
+    return f'<div class="{PLAIN_TEXT}" style="{style}">{html.escape(text)}</div>'
 
 
 @dataclass(frozen=True, repr=False)

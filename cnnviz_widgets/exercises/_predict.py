@@ -8,6 +8,7 @@ import traitlets
 
 from ..errors import WrongSetting
 from ..i18n import _
+from ..render.words import PLAIN_TEXT
 from ._notes import NOTE, Note, box
 
 
@@ -19,6 +20,7 @@ class Predict(widgets.VBox):
     Raises `WrongSetting` when there is nothing to choose between.
     """
 
+    twin_mime = "text/html"  # what a page without a kernel shows of a question
     value = traitlets.Any(None, help="The guess; None until the reader has made one.").tag(sync=False)
 
     def __init__(
@@ -30,7 +32,9 @@ class Predict(widgets.VBox):
         self.question, self.options, self.answer = question, options, answer
         self.choice = _slider(options) if _is_numeric(options) else _radio_buttons(options)
         self.outcome = widgets.HTML()
-        super().__init__([widgets.HTML(f"<b>{html.escape(question)}</b>"), self.choice, self.outcome])
+        super().__init__(
+            [widgets.HTML(f'<b class="{PLAIN_TEXT}">{html.escape(question)}</b>'), self.choice, self.outcome]
+        )
         self.choice.observe(self._guess, "value")
 
     def reveal(self, actual: object = None) -> Note:
@@ -74,7 +78,9 @@ class Predict(widgets.VBox):
             choices = self.options
         items = "".join(f"<li>{html.escape(str(choice))}</li>" for choice in choices)
         note = html.escape(_("Run this cell to answer."))
-        return f"<div><b>{html.escape(self.question)}</b><ul>{items}</ul><small>{note}</small></div>"
+        return (
+            f'<div class="{PLAIN_TEXT}"><b>{html.escape(self.question)}</b><ul>{items}</ul><small>{note}</small></div>'
+        )
 
 
 def _is_numeric(options: object) -> bool:

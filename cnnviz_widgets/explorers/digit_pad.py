@@ -11,7 +11,7 @@ from .. import render
 from ..controls.drawing_pad import DrawingPad, Strokes, drawing_moments, first_points, rasterised, stroke_ends
 from ..i18n import _
 from ..images.digits import as_input, centred
-from ..learning.answers import predictions
+from ..learning.answers import predictions, reading_of
 from ..networks import Network
 from ..render.digits import answers_over_time, digit_bars
 from ..render.layer_sheet import LayerSheet, layer_sheet
@@ -75,7 +75,7 @@ class DigitPad(Explorer):
         moments, history = drawing_moments(strokes), torch.empty(0, 10)
         if moments:
             grown = np.stack([self._seen(first_points(strokes, count), invert) for count in moments])
-            history = predictions(self.model, as_input(grown)).softmax(1)
+            history = reading_of(self.model).probabilities(predictions(self.model, as_input(grown)))
         seen = self._seen(strokes, invert)
         return Answers(strokes, seen, moments, history, layer_sheet(self.model, as_input(seen[None])))
 

@@ -71,8 +71,7 @@ class EmbeddingExplorer(SlowExplorer):
         self._finished: dict[Wanted, Embedding] = {}
         self._accuracy = {PIXELS: neighbour_accuracy(self._pixels, self.labels)}
         self._over: int | None = None
-        last = len(self.labels) - 1
-        most = min(max(100, perplexity), last)
+        last, most = len(self.labels) - 1, min(max(100, perplexity), len(self.labels) - 1)
         let_go = {"continuous_update": False}
         look = {"layout": dict(ROW), "style": dict(STYLE), **let_go}
         attends = _("How many neighbours each point attends to")

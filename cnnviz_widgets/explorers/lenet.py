@@ -8,7 +8,7 @@ from ..controls import SettingSlider
 from ..errors import WrongSetting
 from ..i18n import _
 from ..images.digits import split_digits
-from ..learning.answers import predictions
+from ..learning.answers import predictions, reading_of
 from ..learning.examples import Examples, as_tensors
 from ..learning.training import confusion, train
 from ..networks import Network, as_module
@@ -39,7 +39,8 @@ class LeNetExplorer(Explorer):
     cell = traitlets.Tuple(traitlets.Int(), traitlets.Int(), default_value=(0, 0))
 
     def __init__(self, model: Network | nn.Module | None = None, digits: Examples | None = None) -> None:
-        self.model = train(lenet()).model if model is None else as_module(model)
+        self._asked = train(lenet()).model if model is None else model
+        self.model = as_module(self._asked)
         self._pictures, self._labels = as_tensors(split_digits()[1] if digits is None else digits)
         self._ask()
         mistakes = self.value.clone().fill_diagonal_(0)
@@ -105,18 +106,18 @@ class LeNetExplorer(Explorer):
         said, true = int(self._said[self.digit]), int(self._labels[self.digit])
         self.bars.draw(digit_bars(self._probabilities[self.digit].tolist(), SIDE, said))
         caption = _("Digit {number}, a {true}, taken for {said}").format(number=self.digit, true=true, said=said)
-        sheet = layer_sheet(self.model, self._pictures[self.digit : self.digit + 1])
+        sheet = layer_sheet(self._asked, self._pictures[self.digit : self.digit + 1])
         self.layers_view.draw(sheet.drawing(caption))
 
     def _ask(self) -> None:
         """Ask the network about every digit."""
-        logits = predictions(self.model, self._pictures)
+        logits = predictions(self._asked, self._pictures)
         if logits.shape[1] != CLASSES:
             message = _("The network must give ten numbers for a digit; this one gives {count}.")
             raise WrongSetting(message.format(count=logits.shape[1]))
         if self._labels.min() < 0 or self._labels.max() >= CLASSES:
             raise WrongSetting(_("The labels of the digits must be 0 to 9."))
-        self._probabilities, self._said = logits.softmax(1), logits.argmax(1)
+        self._probabilities, self._said = reading_of(self._asked).probabilities(logits), logits.argmax(1)
         self.value = confusion(logits, self._labels, CLASSES)
 
     def _of_cell(self, true: int, taken: int) -> list[int]:

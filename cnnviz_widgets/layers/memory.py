@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_any, tree_map_only
 from ..errors import CnnvizError, WrongSetting
 from ..i18n import _
 from ..networks import Network, as_module, as_pictures, like, run
+from ..networks.copying import without_our_hooks
 from ..settings import one_of
 
 OPTIMISERS = {"sgd": _("plain SGD"), "sgd_momentum": _("SGD with momentum"), "adam": _("Adam")}
@@ -121,4 +122,4 @@ def _on_meta(module: nn.Module) -> nn.Module:
         memo[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
     for buffer in module.buffers():
         memo[id(buffer)] = torch.empty_like(buffer, device="meta")
-    return copy.deepcopy(module, memo)
+    return without_our_hooks(copy.deepcopy(module, memo))

@@ -90,9 +90,19 @@ def observe(ask: Asked, inputs: Tensor, trace: bool, wanted: nn.Module | None = 
             if wanted not in seen.shapes:
                 raise
             return seen
-        if trace and isinstance(output, Tensor):
+        if trace and isinstance(output := _scores(ask, output), Tensor):
             seen.end = seen.trace.number(output)
     return seen
+
+
+def _scores(ask: Asked, output: Any) -> Any:
+    """What the network's own function makes of what the module returned, such as a dictionary."""
+    if ask.reading.function is None:
+        return output
+    try:
+        return ask.reading.function(output)
+    except Exception:  # said by whoever asks for the scores
+        return output
 
 
 def _layers_of(module: nn.Module) -> dict[nn.Module, str]:

@@ -96,7 +96,10 @@ def _items(examples: Any) -> Iterator[tuple[Any, Any]]:
 def _check_size(pictures: list[Tensor], examples: Any) -> None:
     """Raises `WrongSetting` as soon as it is clear that the pictures will not fit into memory."""
     latest = pictures[-1]
-    count = max(len(examples), len(pictures)) if hasattr(examples, "__len__") else len(pictures)
+    try:
+        count = max(len(examples), len(pictures))
+    except TypeError:  # a stream does not know how long it is
+        count = len(pictures)
     size = count * latest.numel() * latest.element_size()
     if size > MOST_BYTES:
         message = _("The pictures would take {size:.1f} GB of memory: give fewer of them, or smaller ones.")

@@ -309,12 +309,3 @@ def confusion(logits: Tensor, labels: Tensor, classes: int) -> Tensor:
         message = _("Labels and answers must be 0 to {last} in a confusion matrix of {classes} classes.")
         raise WrongSetting(message.format(last=classes - 1, classes=classes))
     return torch.bincount(labels * classes + said, minlength=classes * classes).reshape(classes, classes)
-
-
-def gradient_norms(model: nn.Module, norms: dict[str, float]) -> list[tuple[str, float]]:
-    """From the norms of the gradients of parameters those of whole layers: (name of the layer, norm), in order."""
-    layers: dict[str, float] = {}
-    for name, _parameter in model.named_parameters():
-        layer = name.rpartition(".")[0] or name
-        layers[layer] = layers.get(layer, 0.0) + norms.get(name, 0.0) ** 2
-    return [(layer, square**0.5) for layer, square in layers.items()]

@@ -260,6 +260,10 @@ def _mismatch(module: nn.Module, inputs: Tensor, error: Exception) -> str:
         others = {"other_device": inputs.device, "other_dtype": str(inputs.dtype).removeprefix("torch.")}
         return message.format(**names, **others)
     channels = re.search(r"to have (\d+) channels, but got (\d+) channels", text)
+    if channels is None and "Invalid channel dimensions" in text:  # what `meta` says, without the numbers
+        first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
+        if first is not None and first.in_channels != inputs.shape[1]:
+            channels = (text, first.in_channels, inputs.shape[1])
     if channels and int(channels[2]) == inputs.shape[1]:
         message = _(
             "The number of channels that the network takes is {wanted}, that of the picture {given}; "

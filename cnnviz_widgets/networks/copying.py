@@ -51,10 +51,16 @@ def private_copy(module: nn.Module) -> nn.Module:
             part._compiled_call_impl = None
             for kind in _BACKWARD_HOOKS:
                 setattr(part, kind, OrderedDict())
-            for kind in _HOOKS:
-                kept = ((key, hook) for key, hook in getattr(part, kind).items() if not _is_ours(hook))
-                setattr(part, kind, OrderedDict(kept))
-        return twin
+        return without_our_hooks(twin)
+
+
+def without_our_hooks(copied: nn.Module) -> nn.Module:
+    """A copy of a module without the hooks of ours that were copied with it: they know nothing but the original."""
+    for part in copied.modules():
+        for kind in _HOOKS:
+            kept = ((key, hook) for key, hook in getattr(part, kind).items() if not _is_ours(hook))
+            setattr(part, kind, OrderedDict(kept))
+    return copied
 
 
 def _shared(parameter: nn.Parameter) -> nn.Parameter:

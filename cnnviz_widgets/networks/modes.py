@@ -34,6 +34,13 @@ def evaluating(module: nn.Module) -> Iterator[nn.Module]:
                 part.training = False
             yield module
         finally:
-            for part, training in modes:
-                if not part.training:
-                    part.training = training
+            try:
+                _restore(modes)
+            finally:  # an interrupt may come in the midst of it
+                _restore(modes)
+
+
+def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
+    for part, training in modes:
+        if not part.training:
+            part.training = training

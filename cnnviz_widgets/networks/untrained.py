@@ -10,6 +10,7 @@ from ..i18n import _
 from ..seeds import Drawing
 from .asking import as_module, like
 from .by_name import load_network
+from .copying import without_our_hooks
 from .network import Network
 
 
@@ -27,7 +28,7 @@ def untrained(model: Network | nn.Module, seed: int = 0) -> nn.Module:
     built = _by_name(model, seed) if isinstance(model, Network) else None
     if built is None:
         try:
-            built = copy.deepcopy(module)
+            built = without_our_hooks(copy.deepcopy(module))
         except Exception as error:
             message = _("There is no untrained network to compare with: this one cannot be copied. {reason}")
             raise CnnvizError(message.format(reason=error)) from error
@@ -50,7 +51,7 @@ def _shapes(module: nn.Module) -> dict[str, torch.Size]:
 
 @torch.no_grad()
 def _draw_anew(module: nn.Module, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
+    generator = Drawing(seed).generator()
     versions = {id(parameter): parameter._version for parameter in module.parameters()}
     with Drawing(seed):
         for part in module.modules():

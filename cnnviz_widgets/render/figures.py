@@ -13,6 +13,7 @@ from .. import images, render
 from ..errors import WrongSetting
 from ..i18n import _
 from ..settings import one_of, whole_number
+from .words import PLAIN_TEXT
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,7 +31,7 @@ class Figure:
         data = base64.b64encode(render.encode(self.image, self.kind, quality=80, colours=self.colours)).decode()
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
         return (
-            f'<figure style="margin: 0"><img alt="{html.escape(self.alt)}" width="{self.width}" '
+            f'<figure class="{PLAIN_TEXT}" style="margin: 0"><img alt="{html.escape(self.alt)}" width="{self.width}" '
             f'src="data:image/{self.kind};base64,{data}">{caption}</figure>'
         )
 

@@ -28,6 +28,10 @@ def probability(value: float) -> str:
     return number(value)
 
 
+PLAIN_TEXT = "mathjax_ignore tex2jax_ignore"
+"""The classes of HTML in which a notebook's page leaves dollars as they are, and takes nothing for mathematics."""
+
+
 @cache
 def font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
     """The copy of DejaVu Sans that matplotlib ships, so that words look the same on every machine."""

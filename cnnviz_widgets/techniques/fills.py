@@ -78,9 +78,10 @@ def _pixel_bounds(clean: Tensor, bounds: Bounds | None) -> Bounds:
 def _blurred(picture: Tensor, sigma: float) -> Tensor:
     """A Gaussian blur of [1, C, H, W], with the edge pixels repeated outwards."""
     radius = math.ceil(3 * sigma)
-    bell = torch.exp(-((torch.arange(-radius, radius + 1) / sigma) ** 2) / 2).to(picture)
-    bell = (bell / bell.sum()).reshape(1, 1, -1, 1)
     channels = picture.transpose(0, 1)
+    channels = channels if picture.dtype == torch.float64 else channels.float()
+    bell = torch.exp(-((torch.arange(-radius, radius + 1) / sigma) ** 2) / 2).to(channels)
+    bell = (bell / bell.sum()).reshape(1, 1, -1, 1)
     channels = F.conv2d(F.pad(channels, (0, 0, radius, radius), mode="replicate"), bell)
     channels = F.conv2d(F.pad(channels, (radius, radius, 0, 0), mode="replicate"), bell.transpose(2, 3))
-    return channels.transpose(0, 1)
+    return channels.transpose(0, 1).to(picture.dtype)

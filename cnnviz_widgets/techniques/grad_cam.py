@@ -66,10 +66,11 @@ def grad_cam(
             said = target.said(ask, ask.output(inputs, gradients=True), 1)
         if not outputs:
             raise CnnvizError(_('"{name}" does not run for this picture: choose another layer.').format(name=layer))
-        found = outputs[-1].detach(), gradient_of(said.score, outputs[-1])
         axes = trace.axes(outputs[-1]) or LAST_TWO
-        maps, gradient = (checked_maps(ask, layer, channels_first(each, axes), inputs)[0].cpu() for each in found)
+        checked_maps(ask, layer, channels_first(outputs[-1], axes), inputs)
+        found = outputs[-1].detach(), gradient_of(said.score, outputs[-1])
+        maps, gradient = (channels_first(each, axes)[0].cpu().double() for each in found)  # what is summed cancels out
     weights = gradient.mean((1, 2))
-    values = torch.einsum("k,khw->hw", weights, maps)
+    values = torch.einsum("k,khw->hw", weights, maps).float()
     shown = values if signed else values.clamp(min=0)
-    return CamMap(shown, weights, said.score.item(), said.probability.item(), target.label, layer, signed)
+    return CamMap(shown, weights.float(), said.score.item(), said.probability.item(), target.label, layer, signed)

@@ -1,6 +1,5 @@
 """What slow techniques have in common: steps short enough to be stopped between, and a bar where one waits for all."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
@@ -27,16 +26,19 @@ def finished(
     """
     from tqdm.auto import tqdm
 
-    with tqdm(desc=title, disable=not progress, leave=False) as bar:
-
-        def counted(step: Some) -> Some:
-            bar.total = step.total
+    bar = last = None
+    try:
+        for step in steps:
+            if bar is None:
+                bar = tqdm(total=step.total, desc=title, disable=not progress, leave=False)
             if words and (text := words(step)):
                 bar.set_postfix_str(text, refresh=False)
             bar.update(step.index - bar.n)
-            return step
-
-        return deque(map(counted, steps), maxlen=1).pop()
+            last = step
+    finally:
+        if bar is not None:
+            bar.close()
+    return last
 
 
 def next_batch(count: int, seconds: float, largest: int = LARGEST_BATCH) -> int:

@@ -19,7 +19,7 @@ def bundled():
 
 @pytest.fixture(scope="module")
 def mobilenet():
-    """torchvision's, with weights drawn from a seed and statistics of a few pictures; in float64, since maps are tiny."""
+    """torchvision's, with weights drawn from a seed and statistics of a few pictures; in float64, as maps are tiny."""
     models = pytest.importorskip("torchvision.models")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

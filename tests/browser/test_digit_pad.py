@@ -9,7 +9,7 @@ from tests.browser.panels import names_of_controls, status, view_of, wait_until_
 
 MAKE = """
 from cnnviz_widgets import DigitPad
-from cnnviz_widgets.lenet import lenet
+from cnnviz_widgets.networks.lenet import lenet
 pad = DigitPad(lenet(), strokes=[])
 pad
 """

@@ -12,9 +12,9 @@ explorer
 """
 MATRIX = """
 from cnnviz_widgets import LeNetExplorer
-from cnnviz_widgets.digits import split_digits
-from cnnviz_widgets.lenet import lenet
-from cnnviz_widgets.techniques.training import train
+from cnnviz_widgets.images.digits import split_digits
+from cnnviz_widgets.networks.lenet import lenet
+from cnnviz_widgets.learning.training import train
 model = train(lenet(), *split_digits(), epochs=1, progress=False).model
 explorer = LeNetExplorer(model)
 explorer
