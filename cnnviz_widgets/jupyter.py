@@ -17,26 +17,35 @@ WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 OURS = "cnnviz"  # marks what a panel of this package has put into an output
 
 
-def strip_views(notebook: dict) -> dict:
+def strip_views(notebook: dict, *, of_others: bool = False) -> dict:
     """A copy of a notebook (as read from JSON, format 4) whose panels are pictures.
 
     The view of a panel (or of a question) goes where its output also holds its picture (or its text); so does what is
-    saved of the state of widgets that no view needs any more. Widgets of other packages keep their views and states.
+    saved of the state of widgets that no view needs any more. Widgets of other packages keep their views and states,
+    unless `of_others`: then every view goes that its output can do without.
     """
     stripped = copy.deepcopy(notebook)
     needed = []
     for cell in stripped.get("cells", []):
         for output in cell.get("outputs", []):
             data, metadata = output.get("data", {}), output.get("metadata", {})
-            if WIDGET_VIEW in data and any(OURS in marks for marks in metadata.values() if isinstance(marks, dict)):
+            if (of_others and _shows_without_kernel(data)) or _is_marked(metadata):
                 data.pop(WIDGET_VIEW, None)
                 metadata.pop(WIDGET_VIEW, None)
-            for kind in metadata:
-                if isinstance(metadata[kind], dict):
-                    metadata[kind].pop(OURS, None)
+            for kind in list(metadata):
+                if isinstance(metadata[kind], dict) and metadata[kind].pop(OURS, None) and not metadata[kind]:
+                    del metadata[kind]
             needed += [view.get("model_id")] if isinstance(view := data.get(WIDGET_VIEW), dict) else []
     _keep_states(stripped.get("metadata", {}), needed)
     return stripped
+
+
+def _is_marked(metadata: dict) -> bool:
+    return any(OURS in marks for marks in metadata.values() if isinstance(marks, dict))
+
+
+def _shows_without_kernel(data: dict) -> bool:
+    return any(kind.startswith("image/") or kind in ("text/html", "text/markdown", "text/latex") for kind in data)
 
 
 def _keep_states(metadata: dict, needed: list[str]) -> None:

@@ -38,6 +38,10 @@ def embedding() -> Explorer:
     return explorers.EmbeddingExplorer(codes, pictures, labels, values=values, perplexity=4, iterations=20)
 
 
+def monitor(network: Network) -> Explorer:
+    return explorers.TrainingMonitor(network, digits(), digits(10), epochs=2, batch_size=10)
+
+
 # By the name of the class: makes it on a network, or does without one.
 EVERY_PANEL: dict[str, Callable[[Network], Explorer]] = {
     "ActivationExplorer": lambda _network: explorers.ActivationExplorer(),
@@ -46,7 +50,7 @@ EVERY_PANEL: dict[str, Callable[[Network], Explorer]] = {
     "DigitPad": explorers.DigitPad,
     "EmbeddingExplorer": lambda _network: embedding(),
     "FeatureMapExplorer": explorers.FeatureMapExplorer,
-    "FilterFormation": lambda _network: explorers.FilterFormation(count=16, learned=False),
+    "FilterFormation": lambda _network: explorers.FilterFormation(count=16),
     "GradCamExplorer": explorers.GradCamExplorer,
     "LayerExplorer": explorers.LayerExplorer,
     "LeNetExplorer": lambda network: explorers.LeNetExplorer(network, digits()),
@@ -54,7 +58,7 @@ EVERY_PANEL: dict[str, Callable[[Network], Explorer]] = {
     "PatchExplorer": lambda network: explorers.PatchExplorer(network, pictures=["cat", "coffee", "china"]),
     "PoolingExplorer": lambda _network: explorers.PoolingExplorer(),
     "SlidingWindowExplorer": lambda _network: explorers.SlidingWindowExplorer(),
-    "TrainingMonitor": lambda network: explorers.TrainingMonitor(network, digits(), digits(10), epochs=2, batch_size=10),
+    "TrainingMonitor": monitor,
     "UnitExplorer": lambda network: explorers.UnitExplorer(network, parts=PARTS[:3]),
 }  # fmt: skip
 DIGITS = ("DigitPad", "LeNetExplorer", "TrainingMonitor")

@@ -4,13 +4,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 
-from cnnviz_widgets import Network, record
+from cnnviz_widgets import Network, images, record
 
 SIZE = 16
+CAT, COFFEE = (images.at_most(images.load(name), 32) for name in ("cat", "coffee"))  # small, since all is done often
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as pictures are made grey
 
 
@@ -88,7 +90,7 @@ class Kind:
     layout: torch.memory_format = torch.preserve_format
     around: Callable[["Kind"], object] = field(default=lambda _kind: nullcontext())
 
-    def inputs(self, picture: str = "cat") -> Tensor:
+    def inputs(self, picture: images.ImageSource) -> Tensor:
         return self.network.preprocess(picture).contiguous(memory_format=self.layout)
 
 
@@ -161,6 +163,15 @@ def channels_last(module: nn.Module) -> nn.Module:
     return module.to(memory_format=torch.channels_last)
 
 
+def hooked_by_others(module: nn.Module) -> nn.Module:
+    """What a reader's own hook does belongs to the network: here it halves what twice the weights give."""
+    with torch.no_grad():
+        module.norm.weight *= 2
+        module.norm.bias *= 2
+    module.norm.register_forward_hook(lambda _part, _arguments, output: output / 2)
+    return module
+
+
 def compiled(module: nn.Module) -> nn.Module:
     return torch.compile(module, backend="eager")
 
@@ -187,7 +198,7 @@ def looked_at(kind: Kind) -> Iterator[None]:
     def look() -> None:
         while not ended.is_set():
             try:
-                kind.network.probabilities("coffee")
+                kind.network.probabilities(COFFEE)
             except Exception as error:
                 failed.append(error)
                 return
@@ -207,7 +218,7 @@ def looked_at(kind: Kind) -> Iterator[None]:
 @contextmanager
 def beside_a_thread(kind: Kind) -> Iterator[None]:
     """Another thread asks the same module all the time, and gets the same answers all the time."""
-    module, inputs = kind.network.module, kind.inputs("coffee")
+    module, inputs = kind.network.module, kind.inputs(COFFEE)
     with torch.no_grad():
         right, wrong, ended = module(inputs).clone(), [], threading.Event()
 
@@ -243,12 +254,15 @@ KINDS: dict[str, Callable[..., Kind]] = {
     "one logit": one_logit,
     "independent labels": independent,
     "grey": grey,
+    "hooked by others": alike(change=hooked_by_others),
+    "frozen": alike(change=lambda module: module.requires_grad_(False)),
     "by view": alike(ByView),
     "with a lock": alike(WithALock),
     "compiled": alike(change=compiled),
 }
 
 
+@cache
 def runs_in(dtype: torch.dtype) -> bool:
     """Whether this machine's processor can run a network of this type at all."""
     try:

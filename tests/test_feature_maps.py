@@ -378,3 +378,9 @@ def test_what_is_no_tensor_or_has_no_weights_is_refused_in_one_sentence():
             by([1.0])
     with pytest.raises(CnnvizError, match="without weights"):
         feature_maps(nn.Conv2d(3, 4, 3).to("meta"), torch.rand(1, 3, 8, 8), "")
+
+
+def test_the_layer_may_still_be_given_before_the_inputs(picture):
+    network = chain()
+    assert torch.equal(feature_maps(network, "2", picture), feature_maps(network, picture, "2"))
+    assert kernels_of(network, "2", picture)[0] == kernels_of(network, picture, "2")[0]

@@ -139,7 +139,7 @@ def test_lab_asks_for_no_news_and_saves_notebooks_without_widget_views(start):
 
     view = {"model_id": "a", "version_major": 2, "version_minor": 0}
     data = {"application/vnd.jupyter.widget-view+json": view, "image/png": PICTURE, "text/plain": "panel"}
-    output = {"output_type": "display_data", "data": data, "metadata": {}}
+    output = {"output_type": "display_data", "data": data, "metadata": {"image/png": {"alt": "a", "cnnviz": True}}}
     cell = {"cell_type": "code", "id": "panel", "metadata": {}, "execution_count": 1, "outputs": [output], "source": ""}
     content = {**NOTEBOOK, "cells": [*NOTEBOOK["cells"], cell]}
     server.ask(f"/api/contents/{lab.FIRST}", {"type": "notebook", "content": content}, "PUT")

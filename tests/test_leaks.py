@@ -2,6 +2,7 @@
 
 import gc
 import io
+import time
 import weakref
 
 import ipywidgets as widgets
@@ -12,12 +13,19 @@ from PIL import Image
 
 from cnnviz_widgets.controls import ImagePicker
 from cnnviz_widgets.explorers import ActivationExplorer
+from cnnviz_widgets.explorers import filters as filter_panel
 from cnnviz_widgets.explorers.tree import descendants
 from cnnviz_widgets.views import ImageView
 from tests.every_panel import EVERY_PANEL, network_for, panel_classes
 from tests.panels import LONG
 
 UPLOADS = 30
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Filters learn for 20 steps instead of 500."""
+    monkeypatch.setattr(filter_panel, "STEPS", 20)
 
 
 def test_every_panel_is_looked_at_here():
@@ -59,7 +67,10 @@ def test_nothing_of_a_closed_panel_stays_alive(name, settled):
     gc.collect()
     before = set(registry._instances)
     watched = used(name, settled)
-    gc.collect()
+    until = time.monotonic() + 5
+    while any(part() is not None for _kind, part in watched) and time.monotonic() < until:
+        time.sleep(0.01)  # the worker lets go of a job a moment after it has ended
+        gc.collect()
     assert sorted({kind for kind, part in watched if part() is not None}) == []
     assert set(registry._instances) <= before
 

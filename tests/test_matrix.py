@@ -5,9 +5,11 @@ A technique joins by being public: a function, class or panel without a row in t
 
 import inspect
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
@@ -23,11 +25,11 @@ from cnnviz_widgets.learning.answers import predictions
 from cnnviz_widgets.networks import as_module
 from cnnviz_widgets.render.unit_card import PARTS
 from tests.helpers import fingerprint
-from tests.kinds import KINDS, LUMINANCE, SIZE, Kind, looked_at, runs_in
+from tests.kinds import CAT, COFFEE, KINDS, LUMINANCE, SIZE, Kind, looked_at, runs_in
 
 LONG = 60
 TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
-PICTURES = ["cat", "coffee"]
+PICTURES = [CAT, COFFEE]
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +79,7 @@ def kernels(found):
 def untrained(model):
     """Other types draw other numbers from one seed, so that only what they are like is compared."""
     built = cnnviz_widgets.untrained(model, seed=3)
-    built(model.preprocess("cat"))  # which is not a copy with a reader's recording in it
+    built(model.preprocess(CAT))  # which is not a copy with a reader's recording in it
     weights = built.state_dict()
     again = as_module(cnnviz_widgets.untrained(model, seed=3)).state_dict()
     trained = as_module(model).state_dict()
@@ -89,11 +91,12 @@ def untrained(model):
 
 def memory(model, inputs):
     found, module = cnnviz_widgets.training_memory(model, inputs), as_module(model)
-    assert found.gradients == found.optimiser == sum(parameter.nbytes for parameter in module.parameters())
-    assert found.parameters == found.gradients + sum(buffer.nbytes for buffer in module.buffers())
-    numbers = sum(parameter.numel() for parameter in module.parameters())
-    alike = (inputs.dtype, numbers) == (torch.float32, 574)
-    return {"activations": found.activations if alike else 28080}
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    assert found.gradients == found.optimiser == sum(parameter.nbytes for parameter in learning)
+    assert found.parameters == sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+    numbers = sum(parameter.numel() for parameter in learning)
+    alike = (inputs.dtype, numbers) == (torch.float32, 568)  # else other numbers are kept, or of another size
+    return {"activations": found.activations if alike else None}
 
 
 def sheet(found):
@@ -165,15 +168,15 @@ CALLS: dict[str, Callable[[Network, Tensor, int, object], dict]] = {
     "write_graph": lambda n, x, t, folder: graph(n, x, folder),
     "train": lambda n, x, t, _: trained(n),
     "Training": lambda n, x, t, _: one_step(n),
-    "Network": lambda n, x, t, _: {"score": made_anew(n).logits("cat")[t]},
-    "Network.logits": lambda n, x, t, _: {"score": n.logits("cat")[t]},
-    "Network.probabilities": lambda n, x, t, _: {"probability": n.probabilities("cat")[t]},
-    "Network.predict": lambda n, x, t, _: {"probability": dict(n.predict("cat", top=len(n.labels)))[n.labels[t]]},
-    "Network.best": lambda n, x, t, _: {"probability": dict(n.best(n.probabilities("cat"), 9))[n.labels[t]]},
+    "Network": lambda n, x, t, _: {"score": made_anew(n).logits(CAT)[t]},
+    "Network.logits": lambda n, x, t, _: {"score": n.logits(CAT)[t]},
+    "Network.probabilities": lambda n, x, t, _: {"probability": n.probabilities(CAT)[t]},
+    "Network.predict": lambda n, x, t, _: {"probability": dict(n.predict(CAT, top=len(n.labels)))[n.labels[t]]},
+    "Network.best": lambda n, x, t, _: {"probability": dict(n.best(n.probabilities(CAT), 9))[n.labels[t]]},
     "Network.class_index": lambda n, x, t, _: {"same": n.class_index(n.labels[t]) == t},
-    "Network.view": lambda n, x, t, _: {"pixels": n.view("cat").astype(float)},
-    "Network.preprocess": lambda n, x, t, _: {"light": light(n.denormalise(n.preprocess("cat")))},
-    "Network.tensor": lambda n, x, t, _: {"light": light(n.denormalise(n.tensor(n.view("cat"))))},
+    "Network.view": lambda n, x, t, _: {"pixels": n.view(CAT).astype(float)},
+    "Network.preprocess": lambda n, x, t, _: {"light": light(n.denormalise(n.preprocess(CAT)))},
+    "Network.tensor": lambda n, x, t, _: {"light": light(n.denormalise(n.tensor(n.view(CAT))))},
     "Network.normalise": lambda n, x, t, _: {"back": n.denormalise(n.normalise(torch.full_like(x, 0.25))).mean()},
     "Network.denormalise": lambda n, x, t, _: {"light": light(n.denormalise(x))},
 }  # fmt: skip
@@ -184,10 +187,21 @@ REFUSED: dict[tuple[str, str], str] = {
     ("training_memory", "with a lock"): "cannot be counted",
     ("train", "made in inference mode"): "cannot learn",
     ("Training", "made in inference mode"): "cannot learn",
+    ("train", "frozen"): "no weights that can be trained",
+    ("Training", "frozen"): "no weights that can be trained",
 }
 # Rows and kinds where another course of learning, or other random numbers, are as right as the plain network's.
 OF_ITS_OWN = {
-    "train": ("one logit", "independent labels", "grey", "bfloat16", "float16", "float64", "channels last"),
+    "train": (
+        "one logit",
+        "independent labels",
+        "grey",
+        "bfloat16",
+        "float16",
+        "float64",
+        "channels last",
+        "hooked by others",
+    ),
     "Training": ("independent labels", "bfloat16", "float16", "float64", "channels last"),
 }
 LEARNING = ("train", "Training")
@@ -196,10 +210,12 @@ MARKS_OF_LEARNING = ("parameters", "buffers", "gradients")
 
 
 def same(found: dict, right: dict, tolerance: float) -> None:
-    """Compare by name; None on the side of `found` is what cannot be compared."""
+    """Compare by name, but for what is None on either side, which cannot be compared."""
     assert found.keys() == right.keys()
     for name, wanted in right.items():
         value = found[name]
+        if value is None or wanted is None:
+            continue
         if isinstance(wanted, (float, Tensor, np.ndarray)):
             value, wanted = (torch.as_tensor(one).double() for one in (value, wanted))
             assert value.shape == wanted.shape, name
@@ -207,7 +223,7 @@ def same(found: dict, right: dict, tolerance: float) -> None:
             torch.testing.assert_close(
                 value, wanted, rtol=tolerance, atol=tolerance * scale, msg=lambda m, n=name: f"{n}: {m}"
             )
-        elif value is not None:
+        else:
             assert value == wanted, name
 
 
@@ -246,11 +262,11 @@ def kind_called(name: str, classes: int = 4, channels: int = 3, **more: object) 
 @pytest.mark.parametrize("row", CALLS)
 def test_every_technique_answers_as_for_a_plain_network_and_leaves_no_trace(row, name, tmp_path):
     kind = kind_called(name)
-    right = CALLS[row](kind.plain, kind.plain.preprocess("cat"), kind.plain_target, tmp_path / "plain")
+    right = CALLS[row](kind.plain, kind.plain.preprocess(CAT), kind.plain_target, tmp_path / "plain")
     module = kind.network.module
     around = looked_at if row in LEARNING and name == "beside another thread" else kind.around
     with around(kind) as seen, left_alone(module, MARKS_OF_LEARNING if row in LEARNING else ()):
-        inputs, sentence = kind.inputs(), REFUSED.get((row, name))
+        inputs, sentence = kind.inputs(CAT), REFUSED.get((row, name))
         if sentence is not None:
             with pytest.raises(CnnvizError, match=sentence) as refusal:
                 CALLS[row](kind.network, inputs, kind.target, tmp_path / "asked")
@@ -330,7 +346,7 @@ class Row:
 
 class OfClassifier(Row):
     def make(self, network, target):
-        return explorers.ClassifierExplorer(network, "cat", top=len(network.labels))
+        return explorers.ClassifierExplorer(network, CAT, top=len(network.labels))
 
     def move(self, panel):
         panel.picture.value = "coffee"
@@ -344,7 +360,7 @@ class OfClassifier(Row):
 
 class OfGradCam(Row):
     def make(self, network, target):
-        return explorers.GradCamExplorer(network, "cat", target)
+        return explorers.GradCamExplorer(network, CAT, target)
 
     def move(self, panel):
         panel.signed.value = True
@@ -353,12 +369,12 @@ class OfGradCam(Row):
         return cam(panel.value)
 
     def right(self, network, target):
-        return cam(cnnviz_widgets.grad_cam(network, network.preprocess("cat"), target, signed=True))
+        return cam(cnnviz_widgets.grad_cam(network, network.preprocess(CAT), target, signed=True))
 
 
 class OfOcclusion(Row):
     def make(self, network, target):
-        return explorers.OcclusionExplorer(network, "cat", target, window=WINDOW, stride=STRIDE)
+        return explorers.OcclusionExplorer(network, CAT, target, window=WINDOW, stride=STRIDE)
 
     def move(self, panel):
         panel.fill.value = "black"
@@ -368,13 +384,13 @@ class OfOcclusion(Row):
 
     def right(self, network, target):
         box = {"window": WINDOW, "stride": STRIDE, "fill": "black"}
-        found = cnnviz_widgets.occlusion(network, network.preprocess("cat"), target, **box, progress=False)
+        found = cnnviz_widgets.occlusion(network, network.preprocess(CAT), target, **box, progress=False)
         return occlusion_map(found)
 
 
 class OfFeatureMaps(Row):
     def make(self, network, target):
-        return explorers.FeatureMapExplorer(network, "cat", "conv")
+        return explorers.FeatureMapExplorer(network, CAT, "conv")
 
     def move(self, panel):
         panel.layer.value = "pool"
@@ -383,12 +399,12 @@ class OfFeatureMaps(Row):
         return {"maps": panel.value}
 
     def right(self, network, target):
-        return {"maps": cnnviz_widgets.feature_maps(network, network.preprocess("cat"), "pool")[0]}
+        return {"maps": cnnviz_widgets.feature_maps(network, network.preprocess(CAT), "pool")[0]}
 
 
 class OfLayers(Row):
     def make(self, network, target):
-        return explorers.LayerExplorer(network, "cat", ["conv", "pool"])
+        return explorers.LayerExplorer(network, CAT, ["conv", "pool"])
 
     def move(self, panel):
         panel.picture.value = "coffee"
@@ -417,7 +433,7 @@ class OfPatches(Row):
 
 class OfUnit(Row):
     def make(self, network, target):
-        return explorers.UnitExplorer(network, "relu", 0, image="cat", parts=PARTS[:3])
+        return explorers.UnitExplorer(network, "relu", 0, image=CAT, parts=PARTS[:3])
 
     def move(self, panel):
         panel.channel.value = 1
@@ -426,7 +442,7 @@ class OfUnit(Row):
         return {"map": panel.value.map}
 
     def right(self, network, target):
-        return {"map": cnnviz_widgets.feature_maps(network, network.preprocess("cat"), "relu")[0, 1]}
+        return {"map": cnnviz_widgets.feature_maps(network, network.preprocess(CAT), "relu")[0, 1]}
 
 
 class OfLeNet(Row):
@@ -496,6 +512,7 @@ REFUSED_PANELS: dict[tuple[str, str], str] = {
     ("LeNetExplorer", "one logit"): "ten numbers",
     ("TrainingMonitor", "one logit"): "labels must be 0 to 1",
     ("TrainingMonitor", "made in inference mode"): "cannot learn",
+    ("TrainingMonitor", "frozen"): "no weights that can be trained",
 }
 PAIRS = [
     (row, name) for row in PANELS for name in KINDS if not (name == "grey" and PANELS[row].takes)
@@ -531,3 +548,67 @@ def test_every_panel_that_takes_a_network_has_a_row():
     panels = {name for name in explorers.__all__ if is_panel(getattr(explorers, name))}
     kinds = {"Explorer", "NetworkExplorer", "SlowExplorer"}
     assert {name for name in panels - kinds if asks(getattr(explorers, name))} == set(PANELS)
+
+
+# Beside a reader's own training ---------------------------------------------------------------------------------------
+
+STEPS = 150
+
+
+def learned(kind: Kind, beside: Callable[[], None] = lambda: None) -> tuple[list[float], dict[str, Tensor], bool]:
+    """A reader's own loop: its losses, the weights it ends with, and whether the module was in training throughout.
+
+    Meanwhile `beside()` is called again and again by another thread.
+    """
+    module, (pictures, labels) = kind.network.module.train(), examples(kind.network)
+    descent, losses, modes, ended, failed = torch.optim.SGD(module.parameters(), 0.01), [], set(), threading.Event(), []
+
+    def look() -> None:
+        while not ended.is_set():
+            try:
+                beside()
+            except Exception as error:
+                failed.append(error)
+                return
+            ended.wait(0.001)
+
+    thread = threading.Thread(target=look, daemon=True)
+    torch.manual_seed(4)
+    thread.start()
+    for _step in range(STEPS):
+        descent.zero_grad()
+        loss = nn.functional.cross_entropy(module(pictures), labels)
+        loss.backward()
+        descent.step()
+        losses.append(loss.item())
+        modes.update(part.training for part in module.modules())
+    ended.set()
+    thread.join(LONG)
+    assert not thread.is_alive()
+    assert not failed
+    return losses, module.state_dict(), modes == {True}
+
+
+@pytest.mark.parametrize("row", [row for row in PANELS if not PANELS[row].takes])
+def test_a_panel_that_is_moved_beside_a_readers_training_does_not_change_it(row):
+    alone, watched = KINDS["plain"](4, 3), KINDS["plain"](4, 3)
+    losses, weights, _modes = learned(alone)
+    panel = PANELS[row].make(watched.network, 1)
+    looks = []
+
+    def look() -> None:
+        looks.append(1)
+        for control in panel.settings.values():
+            if isinstance(control, widgets.IntSlider):
+                control.value = control.min + len(looks) % (control.max - control.min + 1)
+        panel.picture.value = ("coffee", "cat")[len(looks) % 2]
+        panel.settle(LONG)
+
+    if not hasattr(panel, "picture"):
+        panel.picture = widgets.Text()
+    found = learned(watched, look)
+    panel.close()
+    assert looks
+    assert found[0] == losses
+    assert all(torch.equal(found[1][name], weights[name]) for name in weights)
+    assert found[2], "it was in training throughout"

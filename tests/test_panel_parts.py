@@ -268,7 +268,7 @@ def test_batches_grow_at_most_twofold_and_fit_the_time_of_a_step():
 # What is left of a closed panel ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [Kitchen, Counter, lambda: PatchExplorer(pictures=["cat"]), lambda: ClassifierExplorer()])
+@pytest.mark.parametrize("make", [Kitchen, Counter, lambda: PatchExplorer(pictures=["cat"]), ClassifierExplorer])
 def test_nothing_is_alive_of_a_closed_panel(make):
     panel = make()
     gone = [weakref.ref(panel), weakref.ref(panel.body), weakref.ref(next(iter(panel.views.values())))]

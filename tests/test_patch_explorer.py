@@ -12,8 +12,8 @@ from cnnviz_widgets import images
 from cnnviz_widgets.errors import ImageError, UnknownLayer, WrongSetting
 from cnnviz_widgets.explorers import PatchExplorer
 from cnnviz_widgets.explorers.top_patches import TILE
-from cnnviz_widgets.render import patch_tile
 from cnnviz_widgets.networks import Network
+from cnnviz_widgets.render import patch_tile
 from cnnviz_widgets.techniques.top_patches import top_patches
 from tests.helpers import fingerprint
 

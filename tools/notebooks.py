@@ -205,7 +205,7 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Return a copy of a notebook without widget views and in the one form in which notebooks are committed."""
     from cnnviz_widgets.jupyter import strip_views
 
-    notebook = nbformat.from_dict(strip_views(notebook))
+    notebook = nbformat.from_dict(strip_views(notebook, of_others=True))
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     own = notebook.metadata.get("cnnviz")
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE})

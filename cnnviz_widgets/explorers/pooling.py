@@ -80,6 +80,11 @@ class PoolingExplorer(PictureExplorer):
         super().__init__(settings, [[["input_view", "output_view"], ["near_view", self.change]]], views=views)
         self.on(self.output_view, "pointer", self.show_window)
 
+    def reset(self) -> None:
+        """Put every setting back, and look at the window in the middle again."""
+        self.output_view.pointer = []
+        super().reset()
+
     @follows("source", "linked")
     def show_what_matters(self) -> None:
         """Give room to the settings that count."""

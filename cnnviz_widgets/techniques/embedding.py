@@ -168,7 +168,7 @@ def tsne_steps(
     nearest = openTSNE.affinity.PerplexityBasedNN(matrix.numpy(), perplexity, method="exact")
     moving = openTSNE.TSNEEmbedding(points.numpy(), nearest, negative_gradient_method="bh")
     sparse = nearest.P.tocoo()
-    pairs = [torch.from_numpy(np.array(values)) for values in (sparse.data, sparse.row, sparse.col)]
+    pairs = sparse.data, sparse.row, sparse.col
     at_once = min(max(WORK // len(matrix), 1), 10)
     index = 0
     while index < total:
@@ -209,21 +209,26 @@ def _keep_wide(moving: Any) -> None:
         moving.optimizer.update *= SPREAD / spread
 
 
-def _divergence(shares: Tensor, first: Tensor, second: Tensor, points: Tensor) -> float:
+def _divergence(shares: np.ndarray, first: np.ndarray, second: np.ndarray, points: Tensor) -> float:
     """The Kullback-Leibler divergence of the map `points` `[N, 2]` from affinities, as it is defined.
 
-    The affinities are given by the `shares` of the pairs of points `first` and `second` whose share is not 0.
+    The affinities are given by the `shares` of the pairs of points `first` and `second` whose share is not 0. In NumPy:
+    torch's threads and openTSNE's, taking turns at every step, wait for each other ten times as long as they work.
     """
     count = len(points)
-    x, y = points.T.to(torch.double if count <= EXACT else torch.float).contiguous()
-    squared = (x[first] - x[second]).square().double() + (y[first] - y[second]).square()
+    x, y = points.numpy().T.astype(np.float64 if count <= EXACT else np.float32)
+    squared = (x[first] - x[second]).astype(np.float64) ** 2 + (y[first] - y[second]).astype(np.float64) ** 2
     rows = max(160_000 // count, 1)  # that many fit into a processor's cache at a time
     nearness = -float(count)  # that of each point to itself, which is 1
-    for some_x, some_y in zip(x.split(rows), y.split(rows), strict=True):
-        distance = (some_x[:, None] - x).square_().add_((some_y[:, None] - y).square_())
-        nearness += distance.add_(1).reciprocal_().sum().item()
-    attraction = torch.special.xlogy(shares, shares).sum() + shares @ squared.log1p()
-    return max(attraction.item() + shares.sum().item() * math.log(nearness), 0.0)
+    for start in range(0, count, rows):
+        some = slice(start, start + rows)
+        distance = np.square(x[some, None] - x)
+        distance += np.square(y[some, None] - y)
+        distance += 1
+        nearness += float(np.reciprocal(distance, out=distance).sum(dtype=np.float64))
+    some = shares > 0
+    attraction = (shares[some] * np.log(shares[some])).sum() + shares @ np.log1p(squared)
+    return max(float(attraction + shares.sum() * math.log(nearness)), 0.0)
 
 
 def _check_perplexity(perplexity: float, count: int) -> None:
