@@ -170,7 +170,7 @@ def test_an_import_from_above_would_be_seen(tmp_path):
 
 @pytest.mark.parametrize("module", modules())
 def test_no_module_is_too_long_to_read(module):
-    assert len(modules()[module].read_text(encoding="utf-8").splitlines()) <= LONGEST
+    assert len(modules()[module].read_text(encoding="utf-8").splitlines()) < LONGEST
 
 
 def test_most_panels_are_short():

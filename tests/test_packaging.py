@@ -109,12 +109,16 @@ def test_a_wheel_holds_every_file_of_the_package(tmp_path):
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(REPO / name, source)
-    shutil.copytree(REPO / "cnnviz_widgets", source / "cnnviz_widgets")
+    for folder in ("cnnviz_widgets", "binder/jupyter"):
+        shutil.copytree(REPO / folder, source / folder)
     (wheel,) = WheelBuilder(str(source)).build(directory=str(tmp_path / "dist"), versions=["standard"])
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("cnnviz_widgets/")}
+    everything = zipfile.ZipFile(wheel).namelist()
+    held = {name for name in everything if name.startswith("cnnviz_widgets/")}
     files = (path for path in (REPO / "cnnviz_widgets").rglob("*") if path.is_file() and path.suffix != ".pyc")
     assert held == {path.relative_to(REPO).as_posix() for path in files}
     assert any(name.endswith(".js") for name in held) and any(name.endswith("imagenet_classes.txt") for name in held)
+    assert "cnnviz_widgets/__init__.pyi" in held, "the public names are read from it"
+    assert any(name.endswith("etc/jupyter/jupyter_nbconvert_config.json") for name in everything)
     assert cnnviz_widgets.__version__ in Path(wheel).name
 
 

@@ -156,6 +156,17 @@ def test_a_network_that_has_become_quick_is_asked_in_the_callback_again(slow, mo
     panel.close()
 
 
+def test_what_is_being_computed_is_not_drawn_from_the_value_before(slow):
+    panel = ClassifierExplorer(slow)
+    shown = panel.view.serial
+    panel.picture.value = "coffee"
+    panel.top.value = 2
+    assert panel.view.serial == shown, "the cat is not shown again while the coffee is looked at"
+    assert panel.settle(LONG)
+    assert panel.value == slow.predict("coffee", top=2)
+    panel.close()
+
+
 def test_what_goes_wrong_on_the_worker_is_said_and_tried_again(slow, monkeypatch):
     panel = ClassifierExplorer(slow)
     before = panel.value

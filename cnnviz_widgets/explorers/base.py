@@ -80,7 +80,8 @@ class Explorer(Twin, widgets.VBox):
     ) -> None:
         self.settings, self.views = settings, dict(views or {})
         self._lock, self._quiet = threading.RLock(), False
-        self._stale, self._jobs, self._took, self._new = set(self.parts), {}, 0.0, True
+        self._stale, self._going_on = set(self.parts), set()
+        self._jobs, self._took, self._new = {}, 0.0, True
         self.status = StatusLine()
         self.reset_button = widgets.Button(
             description=_("Reset"), tooltip=_("Back to the settings this panel began with"), layout={"width": "80px"}
@@ -136,7 +137,7 @@ class Explorer(Twin, widgets.VBox):
 
     def _catch_up(self) -> None:
         """Run the parts that are out of date. One that raises is tried again; it holds up what follows it, no more."""
-        held_up, first = set(), None
+        held_up, first = set(self._going_on), None
         for name in self.parts:
             if name not in self._stale:
                 continue
@@ -150,8 +151,8 @@ class Explorer(Twin, widgets.VBox):
                 first = first or error
                 continue
             self._stale.discard(name)
-            if goes_on:
-                held_up.add(name)
+            for waited_for in (held_up, self._going_on):
+                (waited_for.add if goes_on else waited_for.discard)(name)
         if first is not None:
             raise first
 
@@ -188,7 +189,8 @@ class Explorer(Twin, widgets.VBox):
         self.follow_up("compute")
 
     def follow_up(self, name: str) -> None:
-        """Bring up to date what follows the part `name`, which has come to an end in the background."""
+        """Bring up to date what follows the part `name`, which has come to an end (or a step) in the background."""
+        self._going_on.discard(name)
         self._mark(name)
         self._catch_up()
 
@@ -215,6 +217,7 @@ class Explorer(Twin, widgets.VBox):
         if job.error is not None and not job.cancelled:
             with self._lock:
                 self._stale.update({name}.intersection(self.parts))
+                self._going_on.discard(name)
                 self.say(sentence_of(job.error), wrong=True)
 
     def drop(self, name: str) -> None:

@@ -95,18 +95,16 @@ class FilterFormation(SlowExplorer):
         super().reset()
 
     @follows("moment")
-    def go_back(self) -> bool:
-        """Go to the kept step nearest to the slider, which goes along; without any, wait for the first."""
+    def go_back(self) -> None:
+        """Go to the kept step nearest to the slider, which goes along; without any, stay."""
         if self.history:
             self._go_to(min(self.history, key=lambda step: abs(step.index - self.moment.value)))
-        return not self.history
 
     @follows("steps")
-    def go_on(self) -> bool:
+    def go_on(self) -> None:
         """Go to the latest step."""
         if self.history:
             self._go_to(self.history[-1])
-        return not self.history
 
     @follows("go_back", "go_on", "shown", "chosen")
     def draw_filters(self) -> None:

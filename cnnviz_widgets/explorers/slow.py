@@ -100,6 +100,7 @@ class SlowExplorer(Explorer):
 
     def _on_done(self, job: Job) -> None:
         if job.error is not None:
+            self._going_on.discard("steps")
             self.say(sentence_of(job.error), wrong=True)
             return
         self.follow_up("steps")

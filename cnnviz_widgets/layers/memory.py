@@ -122,4 +122,9 @@ def _on_meta(module: nn.Module) -> nn.Module:
         memo[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
     for buffer in module.buffers():
         memo[id(buffer)] = torch.empty_like(buffer, device="meta")
-    return without_our_hooks(copy.deepcopy(module, memo))
+    try:
+        return without_our_hooks(copy.deepcopy(module, memo))
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        message = _("What training keeps cannot be counted: the model cannot be copied. {reason}")
+        raise WrongSetting(message.format(reason=reason)) from error
