@@ -11,6 +11,8 @@ from PIL import Image
 
 from cnnviz_widgets import images, render
 from cnnviz_widgets.errors import WrongSetting
+from cnnviz_widgets.render.scatter import scatter
+from cnnviz_widgets.text import one_line
 
 RAMP = np.linspace(-2, 6, 48).reshape(6, 8)
 
@@ -387,3 +389,32 @@ def test_tensors_with_gradients_and_of_any_type_are_drawn_as_the_arrays_they_hol
             np.testing.assert_array_equal(render.heat_map(tensor), render.heat_map(values))
             np.testing.assert_array_equal(render.signed_map(tensor), render.signed_map(values))
             assert render.limits(tensor) == (-2.0, 1.0)
+
+
+# Words from outside ---------------------------------------------------------------------------------------------------
+
+ODD = ["two\nlines", "a paragraph\u2029behind", "bell\x07", "e" * 5000, "", "W.i"]
+
+
+@pytest.mark.parametrize("text", ODD)
+@pytest.mark.parametrize("width", [0, 7, 60, 300])
+def test_a_text_is_cut_where_it_is_wider_than_its_place(text, width):
+    face = render.font(12)
+    found = render.fitted(text, width, face)
+    longest = one_line(text, 6000)
+    if face.getlength(longest) <= width:
+        assert found == longest
+    else:
+        kept = found.removesuffix("…")
+        assert longest.startswith(kept) and found.endswith("…")
+        assert not kept or face.getlength(found) <= width
+        assert face.getlength(longest[: len(kept) + 1] + "…") > width
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_names_are_drawn_everywhere(text):
+    rows = [(text, 0.5), ("plain", 0.5)]
+    assert render.bars(rows, 200).shape == render.bars([("plain", 0.5)] * 2, 200).shape
+    assert render.text_block(text, 200).shape[1] == 200
+    points = np.array([[0.0, 0.0], [1.0, 1.0]])
+    assert scatter(points, np.array([0, 1]), [text, "plain"], side=100).shape == (200, 200, 3)

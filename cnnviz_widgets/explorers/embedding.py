@@ -17,6 +17,7 @@ from ..render.scatter import MARGIN, places
 from ..settings import one_of
 from ..techniques.code_maps import Progress, Wanted, judged, map_steps, nearest
 from ..techniques.embedding import PIXELS, STARTS, Embedding, as_codes, neighbour_accuracy
+from ..text import one_line
 from ..views import ImageView
 from .base import follows
 from .slow import SlowExplorer
@@ -63,7 +64,10 @@ class EmbeddingExplorer(SlowExplorer):
         codes = codes if isinstance(codes, Mapping) else {_("codes"): codes}
         self.codes = {name: as_codes(matrix) for name, matrix in codes.items()}
         self.pictures, self.labels = np.asarray(pictures), np.asarray(labels)
-        self.values, self.value_name = None if values is None else np.asarray(values, float), value_name or _("value")
+        self.values, self.value_name = (
+            None if values is None else np.asarray(values, float),
+            one_line(value_name or _("value")),
+        )
         self.names, self.iterations = names, iterations
         self._check()
         self.twin_kind = "png" if self.pictures.ndim == 3 else "jpeg"
@@ -110,7 +114,7 @@ class EmbeddingExplorer(SlowExplorer):
             words = ", ".join(f"{name}: {len(part)}" for name, part in parts.items())
             raise WrongSetting(_("There must be as many of each, but there are {words}.").format(words=words))
         numbers = map(str, range(int(self.labels.max()) + 1))
-        self.names = list(numbers if self.names is None else self.names)
+        self.names = [one_line(name) for name in (numbers if self.names is None else self.names)]
         if self.labels.min() < 0 or self.labels.max() >= len(self.names):
             message = _("Labels must be numbers from 0 to {most}, one for each of the names.")
             raise WrongSetting(message.format(most=len(self.names) - 1))

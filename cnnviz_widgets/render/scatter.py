@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from .. import render
+from ..text import one_line
 
 CLASSES = (*(render.OKABE_ITO[index] for index in (4, 5, 2, 6, 1, 0, 7)), "#A89A00", "#7B4FA3", "#7A7A7A")
 MARGIN = 16  # screen pixels around the points
@@ -57,6 +58,7 @@ def scatter(
     class. `values` `[N]` colour dots instead, without names. `pictures` (uint8 `[N, h, w]`, light ink on dark, or
     `[N, h, w, 3]`) stand in place of the points. The picture has `density` pixels for one of the screen.
     """
+    names = [one_line(name) for name in names]
     picture = Image.new("RGB", (side * density, side * density), render.PAPER)
     where = places(points, side * density, MARGIN * density)
     colours = np.array([class_colour(int(label)) for label in labels]) if values is None else value_colours(values)[0]

@@ -1,11 +1,13 @@
 """Numbers in words, and words as pictures."""
 
+from bisect import bisect_right
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..text import one_line
 from .palette import FAINT, PAPER
 
 
@@ -44,7 +46,8 @@ def font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
 def text_block(text: str, width: int, size: int = 12, colour: tuple = FAINT, bold: bool = False) -> np.ndarray:
     """`text` wrapped to `width` pixels, as a picture with a white ground; its height is what the lines need."""
     face = font(size, bold)
-    lines = [line for part in text.split("\n") for line in wrapped(part, width, face)]
+    parts = (part if part.isprintable() else one_line(part, len(part) + 1) for part in text.split("\n"))
+    lines = [line for part in parts for line in wrapped(part, width, face)]
     line_height = round(size * 1.4)
     picture = Image.new("RGB", (width, line_height * len(lines)), PAPER)
     draw = ImageDraw.Draw(picture)
@@ -67,11 +70,12 @@ def wrapped(text: str, width: float, face: ImageFont.FreeTypeFont) -> list[str]:
 
 def fitted(text: str, width: float, face: ImageFont.FreeTypeFont) -> str:
     """`text`, cut with an ellipsis where it is wider than `width` pixels in `face`."""
-    if face.getlength(text) <= width:
+    text = one_line(text, len(text) + 1)
+    start = text[: max(int(width), 0) + 1]  # no letter is narrower than a pixel
+    if start == text and face.getlength(text) <= width:
         return text
-    while text and face.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+    room = bisect_right(range(len(start)), width, key=lambda count: face.getlength(start[: count + 1] + "…"))
+    return start[:room] + "…"
 
 
 def percent(share: float) -> str:
