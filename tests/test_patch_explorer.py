@@ -1,6 +1,7 @@
 """The panel of patches without a page: each control moved, its patches compared with the technique's."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -212,3 +213,15 @@ def test_what_cannot_be_is_refused_at_the_start(network, tmp_path):
         PatchExplorer(network, layer="2", channel=4)
     with pytest.raises(ImageError, match="no pictures"):
         PatchExplorer(network, layer="2", pictures=tmp_path)
+
+
+def test_pointing_at_a_patch_while_a_run_has_found_others_shows_the_one_that_is_seen():
+    panel = PatchExplorer(layer="stem", pictures=["cat", "coffee"], count=12)
+    last = len(panel.value.patches) - 1
+    seen = panel.value.patches[last]
+    panel.value = replace(panel.value, patches=panel.value.patches[:1])  # what a new run has after its first step
+    mark = panel._mosaic.mark(last, "#000000")
+    panel.patches_view.pointer = [mark["x"] + 5, mark["y"] + 5]
+    assert not panel.status.wrong
+    np.testing.assert_array_equal(panel.source_view.image, seen.seen)
+    panel.close()

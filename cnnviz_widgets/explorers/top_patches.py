@@ -97,7 +97,7 @@ class PatchExplorer(SlowExplorer):
         """Show the patches found so far, and the picture of the first."""
         layer, channel = self._unit
         unit = _("channel {channel} of {layer}").format(channel=channel, layer=layer)
-        found = self.value
+        self._drawn = found = self.value  # a run that goes on has other patches by the time that one is pointed at
         if not found.patches:
             caption = _("In {n} pictures, {unit} is nowhere above zero").format(n=found.looked_at, unit=unit)
             blank = np.full((TILE, ROOM, 3), 255, np.uint8)
@@ -127,7 +127,7 @@ class PatchExplorer(SlowExplorer):
             self._draw_source(found[0])
 
     def _draw_source(self, number: int) -> None:
-        patch = self.value.patches[number]
+        patch = self._drawn.patches[number]
         top, left, bottom, right = patch.box
         title = images.PICTURES[patch.picture].title if patch.picture in images.PICTURES else patch.picture
         caption = _("{value} in “{title}”, row {y}, column {x} of the map").format(
