@@ -39,7 +39,8 @@ PANEL = """
 import ipywidgets
 class Panel(ipywidgets.IntSlider):
     def _repr_mimebundle_(self, **kwargs):
-        return {**super()._repr_mimebundle_(**kwargs), "text/html": "<b>a twin</b>"}
+        bundle = {**super()._repr_mimebundle_(**kwargs), "text/html": "<b>a twin</b>"}
+        return bundle, {"text/html": {"cnnviz": True}}  # as what is ours is marked
 Panel()
 """
 
