@@ -9,7 +9,7 @@ from cnnviz_widgets.layers import hooked, layer_tree, record
 
 models = pytest.importorskip("torchvision.models")
 NAMES = models.list_models(module=models)
-LARGE = ("vit_h", "vit_l", "vgg", "convnext_l", "regnet_y_128", "regnet_y_32", "regnet_x_32", "efficientnet_v2_l", "b7")
+LARGE = ("vit_h", "vit_l", "convnext_l", "regnet_y_128", "efficientnet_v2_l", "b7")
 
 
 def replayed(name: str) -> int:
